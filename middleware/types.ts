@@ -1,0 +1,361 @@
+/**
+ * The seams of the middleware: every room speaks to the next through these, so that both stores, every mouth and a
+ * passed-in clock fit. Brands keep handles, cookie secrets and keys apart; they cost nothing at run time.
+ */
+import type { Route, Secret, Settings } from '../config/types.ts'
+
+export type { Secret } from '../config/types.ts'
+
+type Brand<T, B extends string> = T & { readonly __brand: B }
+export type EpochMs = Brand<number, 'ms'>
+/** The cookie's secret: 256 random bits, base64url. Never logged, never sent upstream. */
+export type SessionId = Brand<string, 'id'>
+/** What others may know of a session (`X-Session-ID`): derived one way from its id. */
+export type Handle = Brand<string, 'handle'>
+export type CanonicalPath = Brand<string, 'path'>
+/** Names one received token, so that the proxy can say which one an upstream rejected. */
+export type TokenId = Brand<string, 'token'>
+/** Warm path: a value and no promise, so no gap in which a session could end. */
+export type Maybe<T> = T | Promise<T>
+export type Claims = Readonly<Record<string, unknown>>
+
+export type Code =
+  | 'NO_SESSION'
+  | 'SESSION_EXPIRED'
+  | 'STEP_UP_REQUIRED'
+  | 'NO_TOKEN_AVAILABLE'
+  | 'UPSTREAM_REJECTED_TOKEN'
+  | 'NO_ROUTE'
+  | 'FORBIDDEN'
+  | 'CSRF_FAILED'
+  | 'BAD_REQUEST'
+  | 'RATE_LIMITED'
+  | 'STORE_UNAVAILABLE'
+  | 'PROVIDER_UNAVAILABLE'
+  | 'UPSTREAM_UNAVAILABLE'
+
+// --- A mouth: HTTP/1.1, an HTTP/2 stream and an 'upgrade' each make a RawRequest and write an Answer; nothing else knows them.
+
+export interface RawRequest {
+  readonly method: string
+  /** The request target as it stood on the line: path and query. */
+  readonly target: string
+  /** Every value of a header, by lower-case name, one entry a line as received; empty where there is none. */
+  all(name: string): readonly string[]
+  /** Every header name that came, lower case. */
+  names(): Iterable<string>
+  readonly peer: { readonly address: string; readonly certified: boolean; readonly tls: boolean }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body?: string
+}
+
+export interface RequestFacts {
+  readonly mouth: 'traefik' | 'proxy'
+  readonly method: string
+  /** One of our configured origins, without a trailing slash: `https://app.example.com`. */
+  readonly origin: string
+  readonly hostname: string
+  readonly path: CanonicalPath
+  /** As it came, without the `?`; empty where there is none. */
+  readonly query: string
+  readonly wants: 'navigation' | 'fetch' | 'upgrade'
+  /** Page language asked for (Accept-Language), raw. */
+  readonly acceptLanguage: string
+  readonly clientIp: string
+  readonly correlationId: string
+  /** Each value that came for the session cookie; two different ones are refused. */
+  readonly cookies: readonly string[]
+  /** The client's own Authorization, as it came. */
+  readonly authorization: string | undefined
+  readonly csrf: {
+    readonly token: string | undefined
+    readonly origin: string | undefined
+    readonly site: string | undefined
+    readonly mode: string | undefined
+    readonly dest: string | undefined
+  }
+  /** CORS preflight: OPTIONS with Origin and Access-Control-Request-Method. */
+  readonly preflight: boolean
+  /** The Cookie header without ours. */
+  readonly cookiesForUpstream: string
+  readonly pinned: string | undefined
+  /** The proxy's second ask after an upstream's 401. */
+  readonly again: { readonly rejected: TokenId } | undefined
+}
+
+// --- Decision
+
+export type Decision = Allow | Login | Refuse | Unavailable
+
+export interface Allow {
+  readonly kind: 'allow'
+  readonly principal: Principal
+  readonly route: Route
+  /** Headers for the upstream. */
+  readonly set: readonly (readonly [name: string, value: string])[]
+  readonly token: ServiceToken | undefined
+  /** When a long stream that this decision opened must end (session end at the latest). */
+  readonly openUntil: EpochMs | undefined
+}
+export interface Login {
+  readonly kind: 'login'
+  readonly code: Code
+  readonly provider?: string
+  readonly acrValues?: string
+  readonly maxAgeS?: number
+  readonly prompt?: 'login' | 'none'
+}
+export interface Refuse {
+  readonly kind: 'refuse'
+  readonly code: Code
+  /** For the operator's log; never for the client. */
+  readonly why?: string
+  readonly detail?: string
+  readonly wwwAuthenticate?: string
+  readonly service?: string
+  readonly route?: Route
+  readonly principal?: Principal
+  readonly setCookies?: readonly string[]
+}
+export interface Unavailable {
+  readonly kind: 'unavailable'
+  readonly code: 'STORE_UNAVAILABLE' | 'PROVIDER_UNAVAILABLE'
+  readonly retryAfterS: number
+}
+
+/** What a flow carries from step to step. */
+export interface Context {
+  readonly facts: RequestFacts
+  route?: Route
+  principal?: Principal
+  token?: ServiceToken
+  result?: Allow
+}
+/** undefined: go on. The runner awaits only promises. */
+export type Step = (c: Context, deps: DecideDeps) => Maybe<Decision | undefined>
+
+export type Principal =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'user'; readonly session: LiveSession }
+  | { readonly kind: 'machine'; readonly issuer: string; readonly claims: Claims; readonly token: Secret; readonly expiresAt: EpochMs }
+
+// --- Sessions. The record is written once at login (express-session); what changes is ours and versioned; both in one slot.
+
+export interface SessionRecord {
+  readonly v: 1
+  readonly handle: Handle
+  /** Key in `Settings.providers`. */
+  readonly provider: string
+  readonly issuer: string
+  readonly sub: string
+  /** The provider's session id (OpenID Connect Front/Back-Channel Logout), where it gave one. */
+  readonly sid?: string
+  /** The public origin it was opened on. */
+  readonly origin: string
+  readonly createdAt: EpochMs
+  readonly expiresAt: EpochMs
+  readonly ip: string
+  readonly userAgent: string
+}
+
+export interface SessionState {
+  /** Claims for identity headers and rules: from the id token, userinfo, and each refresh that brings new ones. */
+  readonly identity: Claims
+  readonly authTime: EpochMs
+  readonly acr?: string
+  /** Scopes that login granted. */
+  readonly scopes: readonly string[]
+  /** Set while invalid_grant suspends the session (R19): a refresh that succeeds clears it. */
+  readonly suspendedUntil?: EpochMs
+  /** Services whose last attempt failed: they drop out of `services_count`. */
+  readonly failed: readonly string[]
+}
+
+export interface LiveSession {
+  readonly id: SessionId
+  readonly record: SessionRecord
+  readonly state: SessionState
+  /** Rises with every write of the state. */
+  readonly version: number
+  readonly idleUntil: EpochMs
+  /** By slot: a service's name, or LOGIN_TOKEN for what the code brought. */
+  readonly tokens: ReadonlyMap<string, ServiceToken>
+  readonly hasRefreshToken: boolean
+}
+
+/** Slot of the access token that came with the login itself: subject of exchanges, source of `login_token`. */
+export const LOGIN_TOKEN = '@login'
+
+export type Write = 'done' | 'gone' | 'changed'
+
+export interface ServiceToken {
+  readonly id: TokenId
+  /** Service name, or LOGIN_TOKEN. */
+  readonly service: string
+  readonly value: Secret
+  readonly type: 'Bearer' | 'DPoP'
+  /** As checked on arrival; empty for a trusted opaque token. */
+  readonly audiences: readonly string[]
+  readonly scopes: readonly string[]
+  /** When it came: `expires_in` counts from here. */
+  readonly receivedAt: EpochMs
+  readonly expiresAt: EpochMs | undefined
+}
+
+/** The store does not answer, in time or at all. Never to be read as "there is no session". */
+export class StoreUnavailable extends Error {
+  readonly code = 'STORE_UNAVAILABLE'
+  override readonly name = 'StoreUnavailable'
+}
+
+export type EndReason =
+  | 'logout'
+  | 'logout_everywhere'
+  | 'replaced'
+  | 'idle_timeout'
+  | 'absolute_timeout'
+  | 'backchannel_logout'
+  | 'frontchannel_logout'
+  | 'revoked'
+  | 'invalid_grant'
+  | 'not_allowed'
+
+export interface NewSession {
+  readonly record: SessionRecord
+  readonly state: SessionState
+  readonly refreshToken: Secret | undefined
+  readonly idToken: Secret | undefined
+  readonly tokens: readonly ServiceToken[]
+}
+
+/** Every call has a deadline and throws StoreUnavailable; it never answers "none" for a fault. */
+export interface SessionStore {
+  /** State, tokens and indexes. The record itself is express-session's, saved by `login/` after this; live is only what has both. */
+  open(id: SessionId, s: NewSession): Promise<void>
+  /**
+   * A live record, whatever its timeouts say (decide/ judges those by the clock); undefined where there is none.
+   * Synchronous where the answer is at hand (SQLite, or cached).
+   */
+  load(id: SessionId): Maybe<LiveSession | undefined>
+  /** Why a session that load() does not find has ended, where that is still known. */
+  endedReason(id: SessionId): Maybe<EndReason | undefined>
+  /** Writes only over the version that was read. */
+  update(id: SessionId, readVersion: number, next: SessionState): Promise<Write>
+  /** Idle time moves on. Never creates; leaves version and state alone. */
+  touch(id: SessionId, idleUntil: EpochMs): Promise<Write>
+  /** Record, state, tokens, lease and indexes at once, then told to all replicas. Returns those that were there. */
+  end(ids: readonly SessionId[], reason: EndReason): Promise<readonly SessionId[]>
+  find(by: { readonly issuer: string; readonly sub: string } | { readonly issuer: string; readonly sid: string } | { readonly handle: Handle }): Promise<readonly LiveSession[]>
+  /** Everything, a page at a time, for `traefik-bff sessions`. */
+  list(): AsyncIterable<LiveSession>
+  /** True the first time: logout token jti, login attempt. */
+  once(key: string, ttlMs: number): Promise<boolean>
+  /** Adds one to a counter that lives `windowMs`; answers its new value and what is left of the window. For rate limits. */
+  count(key: string, windowMs: number): Promise<{ readonly count: number; readonly resetMs: number }>
+  /** For live sockets and local flights. Returns how to stop listening. */
+  onEnded(f: (id: SessionId, reason: EndReason) => void): () => void
+  /** Last known state, and a probe for /ready. Never throws. */
+  health(): Promise<{ readonly up: boolean; readonly detail?: string; readonly warnings: readonly string[] }>
+  close(): Promise<void>
+}
+
+/** AES-256-GCM; the associated data binds a ciphertext to its session and slot, so that none can be moved. */
+export interface TokenVault {
+  /** The refresh token with the fence it was written under. */
+  refreshToken(id: SessionId): Promise<{ readonly token: Secret; readonly fence: number } | undefined>
+  idToken(id: SessionId): Promise<Secret | undefined>
+  /** A service's token. Only into a session that still exists. */
+  keep(id: SessionId, token: ServiceToken): Promise<Write>
+  /** Forget one slot (it failed its checks, or was rejected upstream). */
+  drop(id: SessionId, slot: string): Promise<Write>
+  /** Stores what the provider rotated to. 'changed' for any but the newest fence; never creates. */
+  rotate(id: SessionId, next: { readonly refreshToken?: Secret; readonly idToken?: Secret; readonly tokens: readonly ServiceToken[] }, fence: number): Promise<Write>
+  /** Machine tokens, one per service for all users: shared by replicas through the store. */
+  machineToken(service: string): Promise<ServiceToken | undefined>
+  keepMachineToken(service: string, token: ServiceToken): Promise<void>
+}
+
+export interface Leases {
+  /** undefined: somebody else held it for all of `waitMs`. Renewed while held; fences rise with every acquisition. */
+  acquire(id: SessionId, ttlMs: number, waitMs: number): Promise<Lease | undefined>
+  /** The same for something that is not a session's: machine tokens. */
+  acquireShared(key: string, ttlMs: number, waitMs: number): Promise<Lease | undefined>
+}
+export interface Lease {
+  readonly fence: number
+  /** Aborts when the lease could not be renewed in time. */
+  readonly lost: AbortSignal
+  release(): Promise<void>
+}
+
+// --- Broker
+
+export type Subject =
+  | { readonly kind: 'session'; readonly session: LiveSession }
+  | { readonly kind: 'bearer'; readonly token: Secret; readonly issuer: string }
+  | { readonly kind: 'client' }
+
+export type TokenAnswer =
+  | { readonly kind: 'token'; readonly token: ServiceToken }
+  /** No token for that service: NO_TOKEN_AVAILABLE. */
+  | { readonly kind: 'none'; readonly reason: string }
+  /** The session ended, or is suspended, meanwhile. */
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'down'; readonly what: 'provider' | 'store'; readonly retryAfterS: number }
+
+export interface Broker {
+  /** Warm: a value, not a promise. `again`: the upstream rejected this one, get another. */
+  token(subject: Subject, service: string, ask: { readonly rejected?: TokenId; readonly correlationId: string }): Maybe<TokenAnswer>
+  /** After login: tokens for all services of the session, never holding the login for long. Resolves with those mapped. */
+  warmUp(session: LiveSession, correlationId: string): Promise<readonly string[]>
+  /** Services whose token is held or not yet tried. */
+  services(session: LiveSession): readonly string[]
+  /** Waits for refreshes in flight to be stored; for shutdown. */
+  drain(): Promise<void>
+}
+
+// --- What is passed in
+
+/** Wall clock for expiry, monotonic for leases and deadlines. */
+export interface Clock {
+  wallMs(): EpochMs
+  monoMs(): number
+  sleep(ms: number, stop?: AbortSignal): Promise<void>
+}
+
+/** Log line, metric and audit line come from one event table (telemetry/events.ts). */
+export interface BffEvent {
+  readonly name: string
+  readonly correlationId?: string
+  readonly fields?: Claims
+}
+export type Emit = (e: BffEvent) => void
+
+/** A reload makes a new Generation; a request keeps the one it began with. */
+export interface Generation {
+  readonly n: number
+  readonly settings: Settings
+  /** Which route a path is for. */
+  match(f: Pick<RequestFacts, 'method' | 'hostname' | 'path'>): RouteMatch
+}
+export interface RouteMatch {
+  readonly won: Route | undefined
+  /** What `{path}` stands for, raw. */
+  readonly rest: string
+  /** Less specific ones that would have matched too, for explain. */
+  readonly over: readonly Route[]
+}
+
+export interface DecideDeps {
+  readonly now: Generation
+  readonly sessions: SessionStore
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly random: (bytes: number) => Uint8Array
+  readonly watch?: (step: string, c: Context) => void
+}
