@@ -2,7 +2,7 @@
  * The seams of the middleware: every room speaks to the next through these, so that both stores, every mouth and a
  * passed-in clock fit. Brands keep handles, cookie secrets and keys apart; they cost nothing at run time.
  */
-import type { Route, Secret, Settings } from '../config/types.ts'
+import type { EncodedChar, Route, Secret, Settings } from '../config/types.ts'
 
 export type { Secret } from '../config/types.ts'
 
@@ -36,6 +36,33 @@ export type Code =
 
 // --- A mouth: HTTP/1.1, an HTTP/2 stream and an 'upgrade' each make a RawRequest and write an Answer; nothing else knows them.
 
+/** Codes of the sign-in pages: never a decision's. Provider errors keep their own name in capitals (R21). */
+export type LoginCode =
+  | 'LOGIN_UNKNOWN'
+  | 'LOGIN_EXPIRED'
+  | 'LOGIN_REPLAYED'
+  | 'LOGIN_ISSUER_MISMATCH'
+  | 'LOGIN_FAILED'
+  | 'LOGIN_NOT_ALLOWED'
+  | 'INVALID_REQUEST'
+  | 'UNAUTHORIZED_CLIENT'
+  | 'ACCESS_DENIED'
+  | 'UNSUPPORTED_RESPONSE_TYPE'
+  | 'INVALID_SCOPE'
+  | 'SERVER_ERROR'
+  | 'TEMPORARILY_UNAVAILABLE'
+  | 'INTERACTION_REQUIRED'
+  | 'LOGIN_REQUIRED'
+  | 'ACCOUNT_SELECTION_REQUIRED'
+  | 'CONSENT_REQUIRED'
+  | 'INVALID_REQUEST_URI'
+  | 'INVALID_REQUEST_OBJECT'
+  | 'REQUEST_NOT_SUPPORTED'
+  | 'REQUEST_URI_NOT_SUPPORTED'
+  | 'REGISTRATION_NOT_SUPPORTED'
+  | 'UNSUPPORTED_GRANT_TYPE'
+  | 'PROVIDER_ERROR'
+
 export interface RawRequest {
   readonly method: string
   /** The request target as it stood on the line: path and query. */
@@ -51,6 +78,49 @@ export interface Answer {
   readonly status: number
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body?: string
+}
+
+/** How to say no to whoever asks: a page for a person, problem+json for a program. Implemented in pages/. */
+export interface ErrorInfo {
+  readonly code: Code | LoginCode
+  /** Instead of the code's own. */
+  readonly status?: number
+  /** For people and programs alike; fixed text of ours, never a foreign string. */
+  readonly detail?: string
+  readonly retryAfterS?: number
+  readonly loginUrl?: string
+  readonly headers?: readonly (readonly [name: string, value: string])[]
+  /** Who is signed in, for a page that offers to change that. */
+  readonly who?: string
+  /** Where "try again" leads. */
+  readonly tryAgainUrl?: string
+  /** Offers to clear what the browser holds and to sign in again. */
+  readonly clearUrl?: string
+  readonly signOutUrl?: string
+}
+export interface Asker {
+  readonly wants: 'navigation' | 'fetch' | 'upgrade'
+  readonly acceptLanguage: string
+  readonly correlationId: string
+}
+export type ErrorAnswer = (e: ErrorInfo, asker: Asker) => Answer
+
+/** A request to one of our own endpoints, free of Express. */
+export interface BrowserRequest extends Asker {
+  readonly method: string
+  /** The configured origin it came to. */
+  readonly origin: string
+  readonly hostname: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly clientIp: string
+  readonly userAgent: string
+  /** Every value by cookie name, in order. */
+  readonly cookies: ReadonlyMap<string, readonly string[]>
+  readonly csrf: RequestFacts['csrf']
+  /** Parsed body of a form or JSON post; strings only. */
+  readonly body: ReadonlyMap<string, string>
+  readonly contentType: string
 }
 
 export interface RequestFacts {
@@ -80,6 +150,10 @@ export interface RequestFacts {
   }
   /** CORS preflight: OPTIONS with Origin and Access-Control-Request-Method. */
   readonly preflight: boolean
+  /** Encoded characters that only a route with `encoded:` takes. */
+  readonly encoded: readonly EncodedChar[]
+  /** What a preflight asks for. */
+  readonly preflightMethod: string | undefined
   /** The Cookie header without ours. */
   readonly cookiesForUpstream: string
   readonly pinned: string | undefined
@@ -338,6 +412,8 @@ export type Emit = (e: BffEvent) => void
 /** A reload makes a new Generation; a request keeps the one it began with. */
 export interface Generation {
   readonly n: number
+  /** Whether an Origin header's value is one of our public origins. */
+  isOurOrigin(origin: string): boolean
   readonly settings: Settings
   /** Which route a path is for. */
   match(f: Pick<RequestFacts, 'method' | 'hostname' | 'path'>): RouteMatch
@@ -350,12 +426,29 @@ export interface RouteMatch {
   readonly over: readonly Route[]
 }
 
+/** Keys of the signed session cookie and of CSRF tokens; the first makes, all verify. */
+export interface CookieKeys {
+  readonly session: readonly Buffer[]
+  readonly csrf: readonly Buffer[]
+}
+
+/** Pure: the identity headers for one request, ready to be written. */
+export type IdentityHeaders = (
+  who: Principal,
+  service: string | undefined,
+  correlationId: string,
+) => readonly (readonly [name: string, value: string])[]
+
 export interface DecideDeps {
   readonly now: Generation
   readonly sessions: SessionStore
   readonly broker: Broker
   readonly clock: Clock
   readonly emit: Emit
-  readonly random: (bytes: number) => Uint8Array
+  /** Ends sessions in the background: store, revocation, telling. Never throws. */
+  readonly end: (ids: readonly SessionId[], reason: EndReason) => void
+  readonly cookies: CookieKeys
+  /** Headers for the upstream from who is asking; identity/ implements it. */
+  readonly identityHeaders: IdentityHeaders
   readonly watch?: (step: string, c: Context) => void
 }
