@@ -428,7 +428,7 @@ export interface RouteMatch {
 
 /** Keys of the signed session cookie and of CSRF tokens; the first makes, all verify. */
 export interface CookieKeys {
-  readonly session: readonly Buffer[]
+  readonly session: readonly string[]
   readonly csrf: readonly Buffer[]
 }
 

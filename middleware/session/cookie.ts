@@ -9,21 +9,21 @@ const LONGEST = 400
  * Reads the session id out of the signed cookie as express-session writes it (`s:<id>.<hmac>`, percent-encoded).
  * Undefined for anything malformed, oversized or not signed with one of `keys`: a planted cookie says nothing.
  */
-export function readSessionCookie(raw: string, keys: readonly Buffer[]): SessionId | undefined {
+export function readSessionCookie(raw: string, keys: readonly string[]): SessionId | undefined {
   if (raw.length > LONGEST) return undefined
   const value = decode(raw)
   if (value?.startsWith(SIGNED) !== true) return undefined
   const signed = value.slice(SIGNED.length)
   for (const key of keys) {
-    const id = unsign(signed, key.toString('hex'))
+    const id = unsign(signed, key)
     if (id !== false && /^[\w-]{20,64}$/.test(id)) return id as SessionId
   }
   return undefined
 }
 
 /** What express-session would set for this id: for tests, and for whoever must speak of the cookie without it. */
-export function writeSessionCookie(id: SessionId, key: Buffer): string {
-  return encodeURIComponent(SIGNED + sign(id, key.toString('hex')))
+export function writeSessionCookie(id: SessionId, key: string): string {
+  return encodeURIComponent(SIGNED + sign(id, key))
 }
 
 function decode(raw: string): string | undefined {

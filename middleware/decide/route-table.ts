@@ -1,0 +1,92 @@
+import type { Route } from '../../config/types.ts'
+import type { RequestFacts, RouteMatch } from '../types.ts'
+
+type Wanted = Pick<RequestFacts, 'method' | 'hostname' | 'path'>
+
+/** Routes of one path on one host: they differ by their methods only (config refuses an overlap). */
+interface Leaf {
+  readonly host: string | undefined
+  readonly pattern: string
+  readonly wildcard: boolean
+  readonly routes: Route[]
+}
+
+interface Table {
+  readonly exact: Map<string, Leaf[]>
+  /** By prefix without the `/*`. */
+  readonly below: Map<string, Leaf[]>
+}
+
+/**
+ * Compiles routes for lookup by path. The most specific path wins: an exact one, else the longest `/x/*` (which matches
+ * `/x`, `/x/` and below). Among equals the route that names the host wins. The path decides before the method does, so
+ * that a method which a strict route leaves out never falls through to a looser one; a method that none lists matches
+ * nothing. Cost depends on the depth of the path, not on the number of routes.
+ */
+export function compileRoutes(routes: readonly Route[]): (f: Wanted) => RouteMatch {
+  const table: Table = { exact: new Map(), below: new Map() }
+  for (const route of routes) addRoute(table, route)
+  for (const leaves of [...table.exact.values(), ...table.below.values()]) {
+    leaves.sort((a, b) => Number(a.host === undefined) - Number(b.host === undefined))
+  }
+  const folded = foldedPatterns(routes)
+  return (f) => {
+    const candidates = candidatesFor(table, f)
+    const first = candidates[0]
+    if (first === undefined || hidesCase(folded, f.path, first)) return { won: undefined, rest: '', over: [] }
+    const won = first.routes.find((r) => r.methods.length === 0 || r.methods.includes(f.method))
+    return { won, rest: first.wildcard ? restOf(f.path, first.pattern) : '', over: candidates.slice(1).flatMap((l) => l.routes) }
+  }
+}
+
+function addRoute(table: Table, route: Route): void {
+  const wildcard = route.path.endsWith('/*')
+  const pattern = wildcard ? route.path.slice(0, -2) : route.path
+  const map = wildcard ? table.below : table.exact
+  const leaves = map.get(pattern) ?? []
+  const host = route.host?.toLowerCase()
+  const leaf = leaves.find((l) => l.host === host)
+  if (leaf === undefined) leaves.push({ host, pattern, wildcard, routes: [route] })
+  else leaf.routes.push(route)
+  map.set(pattern, leaves)
+}
+
+function candidatesFor(table: Table, f: Wanted): Leaf[] {
+  const found: Leaf[] = []
+  const take = (leaves: readonly Leaf[] | undefined): void => {
+    for (const leaf of leaves ?? []) if (leaf.host === undefined || leaf.host === f.hostname) found.push(leaf)
+  }
+  take(table.exact.get(f.path))
+  let prefix: string = f.path
+  for (;;) {
+    take(table.below.get(prefix))
+    const slash = prefix.lastIndexOf('/')
+    if (slash === -1) return found
+    prefix = prefix.slice(0, slash)
+  }
+}
+
+/** What `{path}` stands for: `/x/*` over `/x/a/b` gives `a/b`, over `/x/` and `/x` the empty string. */
+function restOf(path: string, pattern: string): string {
+  return path.slice(pattern.length + 1)
+}
+
+/** Patterns by their lower-case form, for the check below. */
+function foldedPatterns(routes: readonly Route[]): ReadonlySet<string> {
+  return new Set(routes.map((r) => (r.path.endsWith('/*') ? r.path.slice(0, -2) : r.path).toLowerCase()))
+}
+
+/**
+ * Whether another case of the same path would have met a more specific route: `/ADMIN` beside a route `/admin`. An upstream
+ * that ignores case would serve it under the looser route's rules, so such a path matches nothing.
+ */
+function hidesCase(folded: ReadonlySet<string>, path: string, won: Leaf): boolean {
+  const lower = path.toLowerCase()
+  if (lower === path) return false
+  let prefix = lower
+  while (prefix.length > won.pattern.length) {
+    if (folded.has(prefix)) return true
+    prefix = prefix.slice(0, prefix.lastIndexOf('/'))
+  }
+  return won.pattern !== path.slice(0, won.pattern.length)
+}

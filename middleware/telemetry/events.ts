@@ -1,0 +1,54 @@
+import type { Claims } from '../types.ts'
+
+type Level = 'debug' | 'info' | 'warn' | 'error'
+
+interface EventKind {
+  readonly level: Level
+  /** Fixed text, or made from the event's fields. Operators grep for these: contract.md holds them to the letter. */
+  readonly msg: string | ((f: Claims) => string)
+}
+
+const named = (text: string) => (f: Claims) => `${text} service=${String(f['service'])}`
+
+/** One table of events: what is logged, at which level, in which words. Metrics of the same events are in metrics.ts. */
+export const EVENTS: Readonly<Record<string, EventKind>> = {
+  // R10, R11, R12
+  no_token_available: { level: 'warn', msg: named('NO_TOKEN_AVAILABLE') },
+  token_found: { level: 'info', msg: named('token_found=True') },
+  bff_service_tokens_mapped: { level: 'info', msg: 'bff_service_tokens_mapped' },
+  session_status: { level: 'info', msg: 'Session status check successful' },
+  upstream_rejected_token: { level: 'warn', msg: named('upstream_rejected_token') },
+  // audit
+  login_ok: { level: 'info', msg: 'login_ok' },
+  login_failed: { level: 'warn', msg: (f) => `login_failed code=${String(f['code'])}` },
+  session_ended: { level: 'info', msg: (f) => `session_ended reason=${String(f['reason'])}` },
+  access_denied: { level: 'warn', msg: (f) => `access_denied route=${String(f['route'])}` },
+  // boundary
+  untrusted_peer: { level: 'warn', msg: (f) => `untrusted_peer peer=${String(f['peer'])}` },
+  request_refused: { level: 'warn', msg: 'request_refused' },
+  access: { level: 'info', msg: 'access' },
+  rate_limited: { level: 'warn', msg: 'rate_limited' },
+  group_dropped: { level: 'warn', msg: 'group_dropped' },
+  header_dropped: { level: 'warn', msg: 'header_dropped' },
+  // outages: one line when it begins, one when it ends
+  store_down: { level: 'error', msg: 'store_down' },
+  store_up: { level: 'info', msg: 'store_up' },
+  store_warning: { level: 'warn', msg: 'store_warning' },
+  provider_down: { level: 'error', msg: 'provider_down' },
+  provider_up: { level: 'info', msg: 'provider_up' },
+  // tokens
+  token_refresh: { level: 'debug', msg: 'token_refresh' },
+  token_dropped: { level: 'warn', msg: (f) => `token_dropped service=${String(f['service'])}` },
+  token_request_failed: { level: 'warn', msg: (f) => `token_request_failed service=${String(f['service'])}` },
+  session_suspended: { level: 'warn', msg: 'session_suspended' },
+  session_resumed: { level: 'info', msg: 'session_resumed' },
+  revocation_failed: { level: 'warn', msg: 'revocation_failed' },
+  sealed_unreadable: { level: 'warn', msg: 'sealed_unreadable' },
+  // life cycle
+  config_reloaded: { level: 'info', msg: 'config_reloaded' },
+  config_reload_failed: { level: 'error', msg: 'config_reload_failed' },
+  config_warning: { level: 'warn', msg: 'config_warning' },
+  draining: { level: 'info', msg: 'draining' },
+  stopped: { level: 'info', msg: 'stopped' },
+  bug: { level: 'error', msg: 'bug' },
+}

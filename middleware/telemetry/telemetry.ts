@@ -1,0 +1,44 @@
+import pino, { type DestinationStream, type Logger } from 'pino'
+import type { Settings } from '../../config/types.ts'
+import type { BffEvent, Emit } from '../types.ts'
+import { EVENTS } from './events.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+
+export interface Telemetry {
+  readonly emit: Emit
+  readonly log: Logger
+  readonly metrics: Metrics
+  setLevel(level: Settings['log']['level']): void
+  flush(): void
+}
+
+/**
+ * The product's voice: events become JSON lines (pino) and Prometheus metrics. Fields are written as given, so whoever
+ * emits passes no token, cookie, code, secret or verifier; `Secret` values show as `[secret]` all the same.
+ */
+export function createTelemetry(level: Settings['log']['level'], destination?: DestinationStream): Telemetry {
+  const sink = destination ?? pino.destination({ dest: 1, sync: false, minLength: 0 })
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, sink)
+  const metrics = createMetrics()
+  const emit = (e: BffEvent): void => {
+    metrics.observe(e)
+    const kind = EVENTS[e.name]
+    const at = kind?.level ?? 'info'
+    if (!log.isLevelEnabled(at)) return
+    const fields = e.fields ?? {}
+    const text = kind === undefined ? e.name : typeof kind.msg === 'string' ? kind.msg : kind.msg(fields)
+    log[at](e.correlationId === undefined ? fields : { correlation_id: e.correlationId, ...fields }, text)
+  }
+  return {
+    emit,
+    log,
+    metrics,
+    setLevel: (next) => {
+      log.level = next
+    },
+    flush: () => {
+      // Only a file destination buffers; a stream that a test passes has no flushSync.
+      if ('flushSync' in sink && typeof sink.flushSync === 'function') (sink as { flushSync(): void }).flushSync()
+    },
+  }
+}
