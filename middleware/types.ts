@@ -412,8 +412,14 @@ export type Emit = (e: BffEvent) => void
 /** A reload makes a new Generation; a request keeps the one it began with. */
 export interface Generation {
   readonly n: number
+  /** The configured origin behind a Host header's value (lower case, port kept): undefined where it is not ours. */
+  originOf(host: string): { readonly origin: string; readonly hostname: string } | undefined
+  /** Whether a Host is a name of ours however it is spelt (case, port, trailing dot): for refusing, never for accepting. */
+  looksPublic(host: string): boolean
   /** Whether an Origin header's value is one of our public origins. */
   isOurOrigin(origin: string): boolean
+  /** Whether forwarded headers of this peer count. */
+  isTrustedPeer(address: string): boolean
   readonly settings: Settings
   /** Which route a path is for. */
   match(f: Pick<RequestFacts, 'method' | 'hostname' | 'path'>): RouteMatch
@@ -447,6 +453,8 @@ export interface DecideDeps {
   readonly emit: Emit
   /** Ends sessions in the background: store, revocation, telling. Never throws. */
   readonly end: (ids: readonly SessionId[], reason: EndReason) => void
+  /** Moves a session's idle time on, in the background, once for a burst of requests. Never throws. */
+  readonly touch: (id: SessionId, idleUntil: EpochMs) => void
   readonly cookies: CookieKeys
   /** Headers for the upstream from who is asking; identity/ implements it. */
   readonly identityHeaders: IdentityHeaders

@@ -1,0 +1,103 @@
+import { readSessionCookie } from '../session/cookie.ts'
+import { expireCookies } from '../session/expire-cookies.ts'
+import type { Context, DecideDeps, Decision, LiveSession, Maybe, Refuse, SessionId } from '../types.ts'
+import { StoreUnavailable } from '../types.ts'
+
+/** The idle time is written at most this often a session, so that a busy page costs the store one write a minute. */
+export const TOUCH_EVERY_MS = 60_000
+
+/** Who is asking: the session behind the cookie, judged by the clock. Synchronous where the store has it at hand. */
+export function loadPrincipal(c: Context, deps: DecideDeps): Maybe<Decision | undefined> {
+  const { cookies } = c.facts
+  const [first, second] = cookies
+  if (first === undefined) return noSession(c, 'NO_SESSION')
+  if (second !== undefined) return twoCookies(c, deps)
+  const id = readSessionCookie(first, deps.cookies.session)
+  if (id === undefined) return noSession(c, 'NO_SESSION')
+  const found = fromStore(() => deps.sessions.load(id))
+  if (found instanceof Promise) return found.then((s) => judge(c, deps, id, s))
+  return judge(c, deps, id, found)
+}
+
+function judge(c: Context, deps: DecideDeps, id: SessionId, found: LiveSession | undefined | 'down'): Maybe<Decision | undefined> {
+  if (found === 'down') return { kind: 'unavailable', code: 'STORE_UNAVAILABLE', retryAfterS: 2 }
+  if (found === undefined) return explainMissing(c, deps, id)
+  const verdict = judgeSession(found, deps, c.facts.hostname)
+  if (verdict === 'foreign') return noSession(c, 'NO_SESSION')
+  if (verdict !== 'live') return noSession(c, 'SESSION_EXPIRED')
+  c.principal = { kind: 'user', session: found }
+  touch(found, deps)
+  return undefined
+}
+
+/**
+ * Whether a stored session counts now, here. Ends it (in the background) where its time has run out. A suspended one
+ * (the provider said invalid_grant) is expired to whoever asks, and may come back.
+ */
+export function judgeSession(s: LiveSession, deps: Pick<DecideDeps, 'clock' | 'end' | 'now'>, hostname: string): 'live' | 'expired' | 'suspended' | 'foreign' {
+  const now = deps.clock.wallMs()
+  if (now >= s.record.expiresAt) {
+    deps.end([s.id], 'absolute_timeout')
+    return 'expired'
+  }
+  if (now >= s.idleUntil) {
+    deps.end([s.id], 'idle_timeout')
+    return 'expired'
+  }
+  if (!sharesCookie(s, deps, hostname)) return 'foreign'
+  return s.state.suspendedUntil === undefined ? 'live' : 'suspended'
+}
+
+/** A host-only session of one host says nothing on another; with cookie_domain all hosts below it share. */
+function sharesCookie(s: LiveSession, deps: Pick<DecideDeps, 'now'>, hostname: string): boolean {
+  const domain = deps.now.settings.session.cookieDomain
+  const opened = s.record.origin.slice(s.record.origin.indexOf('://') + 3).replace(/:\d+$/, '')
+  if (opened === hostname) return true
+  const under = (host: string): boolean => domain !== undefined && (host === domain || host.endsWith(`.${domain}`))
+  return under(opened) && under(hostname)
+}
+
+function explainMissing(c: Context, deps: DecideDeps, id: SessionId): Maybe<Decision> {
+  const reason = fromStore(() => deps.sessions.endedReason(id))
+  const answer = (r: string | undefined): Decision => {
+    if (r === 'down') return { kind: 'unavailable', code: 'STORE_UNAVAILABLE', retryAfterS: 2 }
+    return noSession(c, r !== undefined && /timeout|invalid_grant/.test(r) ? 'SESSION_EXPIRED' : 'NO_SESSION')
+  }
+  return reason instanceof Promise ? reason.then(answer) : answer(reason)
+}
+
+/** A store that does not answer is an outage, never "there is no session". */
+function fromStore<T>(ask: () => Maybe<T>): Maybe<T | 'down'> {
+  const failed = (e: unknown): 'down' => {
+    if (e instanceof StoreUnavailable) return 'down'
+    throw e
+  }
+  try {
+    const found = ask()
+    return found instanceof Promise ? found.catch(failed) : found
+  } catch (e) {
+    return failed(e)
+  }
+}
+
+function noSession(c: Context, code: 'NO_SESSION' | 'SESSION_EXPIRED'): Decision {
+  return c.facts.wants === 'navigation' ? { kind: 'login', code } : { kind: 'refuse', code, ...routeOf(c) }
+}
+
+function routeOf(c: Context): Pick<Refuse, 'route'> {
+  return c.route === undefined ? {} : { route: c.route }
+}
+
+/** Which of two is the victim's own cannot be told: refuse, and expire the host-only variant and those of the domains. */
+function twoCookies(c: Context, deps: DecideDeps): Refuse {
+  const setCookies = expireCookies(deps.now.settings.session, c.facts.hostname, c.facts.origin.startsWith('https:'))
+  return { kind: 'refuse', code: 'BAD_REQUEST', why: 'two different session cookies', detail: 'two_session_cookies', setCookies, ...routeOf(c) }
+}
+
+function touch(s: LiveSession, deps: DecideDeps): void {
+  const idle = deps.now.settings.session.idleTimeoutMs
+  const now = deps.clock.wallMs()
+  const next = Math.min(now + idle, s.record.expiresAt)
+  if (next - s.idleUntil < Math.min(TOUCH_EVERY_MS, idle / 10)) return
+  deps.touch(s.id, next as typeof now)
+}

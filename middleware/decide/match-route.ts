@@ -1,0 +1,45 @@
+import type { Route } from '../../config/types.ts'
+import type { Context, DecideDeps, Decision, Refuse, RequestFacts } from '../types.ts'
+
+const NO_REQUIRE: Route['require'] = { groups: [], scopes: [], claims: {}, acr: [], networks: [] }
+
+/**
+ * Which route the request is for. `?service=` narrows and never widens: the matched route must have that target_service;
+ * only where no route matches does a pin stand alone, with plain session rules.
+ */
+export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
+  const { facts } = c
+  const asked = facts.preflight ? { ...facts, method: facts.preflightMethod ?? facts.method } : facts
+  const { won } = deps.now.match(asked)
+  const route = won ?? (facts.pinned === undefined ? undefined : pinnedRoute(facts.pinned))
+  if (route === undefined) return no('NO_ROUTE', 'no route')
+  if (facts.pinned !== undefined && route.service !== facts.pinned) return no('FORBIDDEN', 'service= contradicts the route', route)
+  if (facts.encoded.some((e) => !route.encoded.includes(e))) return no('BAD_REQUEST', 'encoded character that the route does not take', route)
+  if (route.auth === 'deny') return no('FORBIDDEN', 'auth: deny', route)
+  c.route = route
+  return undefined
+}
+
+/** A pin with no route beside it: plain `session` and `csrf: token`. */
+function pinnedRoute(service: string): Route {
+  return { id: `service:${service}`, path: '/*', methods: [], auth: 'session', csrf: 'token', require: NO_REQUIRE, encoded: [], bearer: [], service }
+}
+
+/**
+ * Public routes, and preflights of configured origins, read no session and no store: they stay up while Redis or the
+ * provider is down, and carry no identity and no token of ours.
+ */
+export function allowAnonymous(c: Context, deps: DecideDeps): Decision | undefined {
+  const route = c.route
+  if (route === undefined) return undefined
+  if (route.auth !== 'public' && !isAllowedPreflight(c.facts, deps)) return undefined
+  return { kind: 'allow', principal: { kind: 'anonymous' }, route, set: [['X-Correlation-ID', c.facts.correlationId]], token: undefined, openUntil: undefined }
+}
+
+function isAllowedPreflight(f: RequestFacts, deps: DecideDeps): boolean {
+  return f.preflight && f.csrf.origin !== undefined && deps.now.settings.server.corsOrigins.includes(f.csrf.origin)
+}
+
+function no(code: Refuse['code'], why: string, route?: Route): Refuse {
+  return { kind: 'refuse', code, why, ...(route === undefined ? {} : { route }) }
+}

@@ -1,0 +1,75 @@
+import type { Allow, Answer, Asker, Decision, Emit, ErrorAnswer, ErrorInfo, Generation, Login, Principal, Refuse, RequestFacts } from '../types.ts'
+
+export interface AnswerDeps {
+  readonly now: Generation
+  readonly errorAnswer: ErrorAnswer
+  readonly emit: Emit
+}
+
+/** What the mouths share: everything but the yes is told the same way in header mode and in proxy mode. */
+export function answerNo(d: Exclude<Decision, Allow>, f: RequestFacts, deps: AnswerDeps): Answer {
+  switch (d.kind) {
+    case 'login':
+      return redirectToLogin(d, f, deps)
+    case 'unavailable':
+      return deps.errorAnswer({ code: d.code, retryAfterS: d.retryAfterS }, f)
+    case 'refuse':
+      tell(d, f, deps)
+      return deps.errorAnswer(refusal(d, f, deps), f)
+  }
+}
+
+/** A request that could not even be read: nobody knows who asks, so the answer is short. */
+export function answerUnread(refuse: Refuse, asker: Asker, deps: AnswerDeps): Answer {
+  deps.emit({ name: 'request_refused', correlationId: asker.correlationId, fields: { code: refuse.code, why: refuse.why } })
+  return deps.errorAnswer({ code: refuse.code }, asker)
+}
+
+/** Absolute, and built from the config: a relative one would be resolved against the middleware's address by Traefik. */
+function redirectToLogin(d: Login, f: RequestFacts, deps: AnswerDeps): Answer {
+  const url = new URL(`${deps.now.settings.server.basePath}/login`, f.origin)
+  url.searchParams.set('return_to', f.query === '' ? f.path : `${f.path}?${f.query}`)
+  if (d.acrValues !== undefined) url.searchParams.set('acr_values', d.acrValues)
+  if (d.maxAgeS !== undefined) url.searchParams.set('max_age', String(d.maxAgeS))
+  if (d.prompt !== undefined) url.searchParams.set('prompt', d.prompt)
+  if (d.provider !== undefined) url.searchParams.set('provider', d.provider)
+  return {
+    status: 302,
+    headers: [
+      ['Location', url.href],
+      ['X-BFF-Error', d.code],
+      ['Cache-Control', 'no-store'],
+      ['Content-Length', '0'],
+    ],
+  }
+}
+
+function refusal(d: Refuse, f: RequestFacts, deps: AnswerDeps): ErrorInfo {
+  const base = `${f.origin}${deps.now.settings.server.basePath}`
+  const headers: (readonly [string, string])[] = (d.setCookies ?? []).map((c) => ['Set-Cookie', c] as const)
+  if (d.wwwAuthenticate !== undefined) headers.push(['WWW-Authenticate', d.wwwAuthenticate])
+  const who = whoIs(d.principal)
+  const common = { code: d.code, headers, ...(who === undefined ? {} : { who, signOutUrl: `${base}/logout` }) }
+  if (d.code === 'NO_SESSION' || d.code === 'SESSION_EXPIRED') return { ...common, loginUrl: `${base}/login` }
+  // Signing in again may bring the token, but a redirect would loop where it does not.
+  if (d.code === 'NO_TOKEN_AVAILABLE') return { ...common, tryAgainUrl: `${base}/login?prompt=login&return_to=${encodeURIComponent(f.path)}` }
+  if (d.detail === 'two_session_cookies') return { ...common, detail: 'Two different session cookies came with this request.', clearUrl: `${base}/login?prompt=login` }
+  return common
+}
+
+function whoIs(p: Principal | undefined): string | undefined {
+  if (p?.kind !== 'user') return undefined
+  const { email, name, preferred_username: user } = p.session.state.identity
+  for (const text of [name, email, user]) if (typeof text === 'string' && text !== '') return text
+  return p.session.record.sub
+}
+
+function tell(d: Refuse, f: RequestFacts, deps: AnswerDeps): void {
+  const correlationId = f.correlationId
+  if (d.code === 'FORBIDDEN' && d.principal?.kind === 'user') {
+    const { issuer, sub } = d.principal.session.record
+    deps.emit({ name: 'access_denied', correlationId, fields: { route: d.route?.id, rule: d.why, issuer, sub, client_ip: f.clientIp } })
+  } else if (d.code === 'BAD_REQUEST' || d.code === 'CSRF_FAILED' || d.code === 'FORBIDDEN' || d.code === 'NO_ROUTE') {
+    deps.emit({ name: 'request_refused', correlationId, fields: { code: d.code, why: d.why, method: f.method, host: f.hostname, path: f.path, route: d.route?.id } })
+  }
+}

@@ -1,0 +1,112 @@
+import type { Allow, Answer, Emit, Generation, RawRequest, Refuse, RequestFacts } from '../types.ts'
+import { clientAddress, correlationId, readCookies, readCsrf, single, whoWaits } from './request-headers.ts'
+import { parseTarget } from './target.ts'
+
+export interface ReadDeps {
+  readonly random: (bytes: number) => Uint8Array
+  readonly emit: Emit
+}
+
+const METHOD = /^[A-Z]{1,32}$/
+
+/** What a check says, or why it says nothing: `why` is for the operator's log. */
+export type Facts = { readonly ok: true; readonly facts: RequestFacts } | { readonly ok: false; readonly refuse: Refuse; readonly correlationId: string }
+
+/**
+ * Reads a Traefik ForwardAuth check. Believed is only a configured peer (or a client certificate), and only headers that
+ * Traefik itself sets with `trustForwardHeader: false`; each must come exactly once. A check that came through an ordinary
+ * router is refused whoever the peer is: a browser would be shown the service token.
+ */
+export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDeps): Facts {
+  const id = correlationId(raw, deps.random)
+  const no = (why: string): Facts => ({ ok: false, correlationId: id, refuse: { kind: 'refuse', code: 'BAD_REQUEST', why } })
+  if (!raw.peer.certified && !now.isTrustedPeer(raw.peer.address)) return no('untrusted_peer')
+  const door = checkDoor(raw, now)
+  if (door !== undefined) return no(door)
+  const told = readTold(raw)
+  if (typeof told === 'string') return no(told)
+  const origin = now.originOf(told.host)
+  if (origin === undefined) return no('host is not in public_url')
+  const target = parseTarget(told.uri)
+  if (target === undefined) return no('path is not canonical')
+  const pinned = readPin(raw.target, now)
+  if (pinned.fault !== undefined) return no(pinned.fault)
+  const cookies = readCookies(raw.all('cookie'), now.settings.session.cookieName)
+  if (cookies === 'too_large') return no('cookies too large')
+  const authorization = single(raw, 'authorization')
+  if (authorization.repeated) return no('Authorization repeated')
+  const csrf = readCsrf(raw)
+  const upgrade = raw.all('sec-websocket-key').length > 0
+  return {
+    ok: true,
+    facts: {
+      mouth: 'traefik',
+      method: told.method,
+      ...origin,
+      path: target.path,
+      query: target.query,
+      encoded: target.encoded,
+      wants: whoWaits(raw, told.method, upgrade),
+      acceptLanguage: raw.all('accept-language')[0] ?? '',
+      clientIp: clientAddress(raw, true, now.settings.server.clientIp),
+      correlationId: id,
+      cookies: cookies.session,
+      cookiesForUpstream: cookies.forUpstream,
+      authorization: authorization.value,
+      csrf,
+      ...preflight(raw, told.method, csrf.origin),
+      pinned: pinned.service,
+      again: undefined,
+    },
+  }
+}
+
+/** CORS: OPTIONS with Origin and Access-Control-Request-Method asks on behalf of another method. */
+export function preflight(raw: RawRequest, method: string, origin: string | undefined): Pick<RequestFacts, 'preflight' | 'preflightMethod'> {
+  const asked = raw.all('access-control-request-method')[0]
+  const is = method === 'OPTIONS' && origin !== undefined && asked !== undefined
+  return { preflight: is, preflightMethod: is ? asked : undefined }
+}
+
+function checkDoor(raw: RawRequest, now: Generation): string | undefined {
+  // Traefik adds it to what its routers forward, and not to its own checks with `trustForwardHeader: false`.
+  if (raw.all('x-forwarded-server').length > 0) return 'X-Forwarded-Server: a public router reaches verify, or the middleware lacks trustForwardHeader: false'
+  const host = raw.all('host')
+  if (host.length !== 1) return 'Host missing or repeated'
+  if (now.looksPublic(host[0] ?? '')) return 'public Host: a public router reaches verify, or the middleware lacks trustForwardHeader: false'
+  return undefined
+}
+
+function readTold(raw: RawRequest): { readonly method: string; readonly host: string; readonly uri: string } | string {
+  const method = single(raw, 'x-forwarded-method')
+  const host = single(raw, 'x-forwarded-host')
+  const uri = single(raw, 'x-forwarded-uri')
+  if (method.repeated || host.repeated || uri.repeated) return 'X-Forwarded-Method, -Host or -Uri repeated'
+  if (method.value === undefined || host.value === undefined || uri.value === undefined) return 'X-Forwarded-Method, -Host or -Uri missing'
+  if (!METHOD.test(method.value)) return 'X-Forwarded-Method is no method'
+  return { method: method.value, host: host.value, uri: uri.value }
+}
+
+/** `?service=` in the middleware's address: once, known, and nothing else beside it, since a typo must not widen. */
+function readPin(target: string, now: Generation): { readonly service?: string; readonly fault?: string } {
+  const mark = target.indexOf('?')
+  if (mark === -1) return {}
+  const params = [...new URLSearchParams(target.slice(mark + 1))]
+  const [name, service] = params[0] ?? []
+  if (params.length !== 1 || name !== 'service' || service === undefined) return { fault: 'query of the verify address: only service=<name>, once' }
+  if (!now.settings.services.has(service)) return { fault: 'service= names no service' }
+  return { service }
+}
+
+/**
+ * The yes in header mode: 200 without a body, one value per header. Traefik deletes the client's copy of every listed header
+ * that we omit, so what is not said here does not reach the upstream; the client's own Authorization is echoed on public
+ * routes, where it must pass. An omitted Cookie means none: what is left after taking ours out is said.
+ */
+export function answerTraefikYes(d: Allow, f: RequestFacts): Answer {
+  const headers: (readonly [string, string])[] = [...d.set]
+  if (f.cookiesForUpstream !== '') headers.push(['Cookie', f.cookiesForUpstream])
+  if (d.principal.kind === 'anonymous' && f.authorization !== undefined) headers.push(['Authorization', f.authorization])
+  headers.push(['Cache-Control', 'no-store'], ['Content-Length', '0'])
+  return { status: 200, headers }
+}
