@@ -451,6 +451,7 @@ export interface DecideDeps {
   readonly broker: Broker
   readonly clock: Clock
   readonly emit: Emit
+  readonly random: (bytes: number) => Uint8Array
   /** Ends sessions in the background: store, revocation, telling. Never throws. */
   readonly end: (ids: readonly SessionId[], reason: EndReason) => void
   /** Moves a session's idle time on, in the background, once for a burst of requests. Never throws. */

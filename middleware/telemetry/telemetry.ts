@@ -20,8 +20,10 @@ export function createTelemetry(level: Settings['log']['level'], destination?: D
   const sink = destination ?? pino.destination({ dest: 1, sync: false, minLength: 0 })
   const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, sink)
   const metrics = createMetrics()
+  const strangers = new Set<unknown>()
   const emit = (e: BffEvent): void => {
     metrics.observe(e)
+    if (e.name === 'untrusted_peer' && !isNew(strangers, e.fields?.['peer'])) return
     const kind = EVENTS[e.name]
     const at = kind?.level ?? 'info'
     if (!log.isLevelEnabled(at)) return
@@ -41,4 +43,12 @@ export function createTelemetry(level: Settings['log']['level'], destination?: D
       if ('flushSync' in sink && typeof sink.flushSync === 'function') (sink as { flushSync(): void }).flushSync()
     },
   }
+}
+
+/** A stranger is logged once; so many strangers that they fill memory are somebody's attack, and start over. */
+function isNew(seen: Set<unknown>, what: unknown): boolean {
+  if (seen.has(what)) return false
+  if (seen.size >= 1000) seen.clear()
+  seen.add(what)
+  return true
 }
