@@ -1,0 +1,59 @@
+import { verifyAccessToken } from './access-token.ts'
+import { authorizationUrl } from './authorize.ts'
+import { endSessionUrl, introspect, revoke, userinfo } from './calls.ts'
+import { createConnection } from './connection.ts'
+import { verifyLogoutToken } from './logout-token.ts'
+import { redeem } from './redeem.ts'
+import { tokenRequest } from './token-request.ts'
+import type { Provider, ProviderOptions, ProviderState } from './types.ts'
+
+/**
+ * One OpenID provider. Nothing is fetched until something is asked; `ready()` begins discovery and from then on recovery
+ * goes on in the background, so that the service starts, and comes back, whatever the provider does.
+ * Emits `provider_state {provider, up, detail?}` when reachability changes.
+ */
+export function createProvider(o: ProviderOptions): Provider {
+  let told: boolean | undefined
+  const look = (): ProviderState => {
+    const fault = c.metadata.fault()
+    const discovered = c.metadata.current() !== undefined
+    const open = c.circuit().isOpen()
+    const detail = fault ?? (open ? 'the token endpoint is failing' : undefined)
+    return { up: discovered && fault === undefined && !open, discovered, ...(detail === undefined ? {} : { detail }) }
+  }
+  const tell = (): void => {
+    const now = look()
+    if (now.up === told) return
+    told = now.up
+    o.emit({ name: 'provider_state', fields: { provider: o.settings.name, ...now } })
+  }
+  const c = createConnection(o, tell)
+  const telling = async <T>(work: Promise<T>): Promise<T> => work.finally(tell)
+
+  return {
+    settings: o.settings,
+    ready: async () => void (await c.metadata.get()),
+    state: () => {
+      tell()
+      return look()
+    },
+    issuer: () => c.metadata.current()?.issuer ?? o.settings.issuer.href,
+    authorizationUrl: (r) => authorizationUrl(c, r),
+    announcesIss: async () => (await c.metadata.get()).authorization_response_iss_parameter_supported === true,
+    checkCallbackIssuer: async (query) => {
+      const md = await c.metadata.get()
+      const iss = query.getAll('iss')
+      if (iss.length === 0) return md.authorization_response_iss_parameter_supported === true ? 'missing' : 'ok'
+      return iss.length === 1 && iss[0] === md.issuer ? 'ok' : 'foreign'
+    },
+    redeem: (r) => telling(redeem(c, r)),
+    tokenRequest: (params, options = {}) => telling(tokenRequest(c, params, options)),
+    revoke: (token, hint = 'refresh_token') => revoke(c, token, hint),
+    endSessionUrl: (r) => endSessionUrl(c, r),
+    introspect: (token, client) => introspect(c, token, client),
+    userinfo: (token, sub) => userinfo(c, token, sub),
+    verifyLogoutToken: (jwt) => verifyLogoutToken(c, jwt),
+    verifyAccessToken: (jwt, audience) => verifyAccessToken(c, jwt, audience),
+    close: () => c.metadata.close(),
+  }
+}
