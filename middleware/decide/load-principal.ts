@@ -1,3 +1,4 @@
+import { stateOf } from '../login/current-session.ts'
 import { readSessionCookie } from '../session/cookie.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Context, DecideDeps, Decision, LiveSession, Maybe, Refuse, SessionId } from '../types.ts'
@@ -34,27 +35,10 @@ function judge(c: Context, deps: DecideDeps, id: SessionId, found: LiveSession |
  * Whether a stored session counts now, here. Ends it (in the background) where its time has run out. A suspended one
  * (the provider said invalid_grant) is expired to whoever asks, and may come back.
  */
-export function judgeSession(s: LiveSession, deps: Pick<DecideDeps, 'clock' | 'end' | 'now'>, hostname: string): 'live' | 'expired' | 'suspended' | 'foreign' {
-  const now = deps.clock.wallMs()
-  if (now >= s.record.expiresAt) {
-    deps.end([s.id], 'absolute_timeout')
-    return 'expired'
-  }
-  if (now >= s.idleUntil) {
-    deps.end([s.id], 'idle_timeout')
-    return 'expired'
-  }
-  if (!sharesCookie(s, deps, hostname)) return 'foreign'
-  return s.state.suspendedUntil === undefined ? 'live' : 'suspended'
-}
-
-/** A host-only session of one host says nothing on another; with cookie_domain all hosts below it share. */
-function sharesCookie(s: LiveSession, deps: Pick<DecideDeps, 'now'>, hostname: string): boolean {
-  const domain = deps.now.settings.session.cookieDomain
-  const opened = s.record.origin.slice(s.record.origin.indexOf('://') + 3).replace(/:\d+$/, '')
-  if (opened === hostname) return true
-  const under = (host: string): boolean => domain !== undefined && (host === domain || host.endsWith(`.${domain}`))
-  return under(opened) && under(hostname)
+function judgeSession(s: LiveSession, deps: DecideDeps, hostname: string): ReturnType<typeof stateOf> {
+  const state = stateOf(s, hostname, deps)
+  if (state === 'expired') deps.end([s.id], deps.clock.wallMs() >= s.record.expiresAt ? 'absolute_timeout' : 'idle_timeout')
+  return state
 }
 
 function explainMissing(c: Context, deps: DecideDeps, id: SessionId): Maybe<Decision> {

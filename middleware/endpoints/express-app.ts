@@ -1,0 +1,87 @@
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+import helmet from 'helmet'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { finishLogin } from '../login/callback.ts'
+import type { LoginDeps, SaveRecord } from '../login/deps.ts'
+import { confirmLogout, logout } from '../login/logout.ts'
+import { startLogin } from '../login/start.ts'
+import { correlationId } from '../mouths/request-headers.ts'
+import { rawFromHttp1 } from '../mouths/http1.ts'
+import { StoreUnavailable, type Answer, type BrowserRequest, type SessionId, type SessionRecord } from '../types.ts'
+import { readBrowserRequest } from './browser-request.ts'
+import { health } from './health.ts'
+import { csrfToken, sessionStatus } from './session.ts'
+
+export type WriteSession = (req: IncomingMessage, res: ServerResponse, secure: boolean, id: SessionId, record: SessionRecord) => Promise<void>
+
+type Endpoint = (r: BrowserRequest, deps: LoginDeps, save: SaveRecord) => Promise<Answer> | Answer
+
+/**
+ * The browser endpoints, as an Express app. `/auth/verify` and proxied routes never come here. Express only carries: each
+ * endpoint is a function from a BrowserRequest to an Answer.
+ */
+export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  // The CSP is each page's own (its style is hashed); HSTS and upgrade-insecure-requests are the gateway's to decide.
+  app.use(helmet({ contentSecurityPolicy: false, strictTransportSecurity: false, referrerPolicy: { policy: 'no-referrer' }, xFrameOptions: { action: 'deny' } }))
+  const base = deps.now.settings.server.basePath
+  const on = (endpoint: Endpoint) => (req: Request, res: Response) => serve(endpoint, req, res, deps, writeSession)
+  const limit = '16kb'
+  const body = [express.urlencoded({ extended: false, limit }), express.json({ limit })]
+  app.get(`${base}/health`, (_req, res) => send(res, health()))
+  app.get(`${base}/login`, on(startLogin))
+  app.get(`${base}/callback`, on(finishLogin))
+  app.get(`${base}/logout`, on(confirmLogout))
+  app.post(`${base}/logout`, body, on(logout))
+  app.get(`${base}/logged-out`, on((r, d) => d.pages.loggedOut({ loginUrl: `${base}/login` }, r)))
+  app.get(`${base}/csrf`, on(csrfToken))
+  app.get('/api/auth/session', on(sessionStatus))
+  app.use(on((r, d) => d.errorAnswer({ code: 'NO_ROUTE', status: 404 }, r)))
+  app.use((e: unknown, req: Request, res: Response, _next: NextFunction) => fail(e, req, res, deps))
+  return app
+}
+
+async function serve(endpoint: Endpoint, req: Request, res: Response, deps: LoginDeps, writeSession: WriteSession): Promise<void> {
+  const r = readBrowserRequest(req, deps.now, deps.random)
+  if (r === undefined) {
+    const id = correlationId(rawFromHttp1(req), deps.random)
+    deps.emit({ name: 'request_refused', correlationId: id, fields: { code: 'BAD_REQUEST', why: 'host is not in public_url' } })
+    send(res, deps.errorAnswer({ code: 'BAD_REQUEST', detail: 'This host is not one of ours.' }, { wants: 'fetch', acceptLanguage: '', correlationId: id }))
+    return
+  }
+  const save: SaveRecord = (id, record) => writeSession(req, res, r.origin.startsWith('https:'), id, record)
+  send(res, await endpoint(r, deps, save))
+}
+
+/** Errors become an outage or a bug, never a stack trace; what Express's own parsers refuse is a bad request. */
+function fail(e: unknown, req: Request, res: Response, deps: LoginDeps): void {
+  const r = readBrowserRequest(req, deps.now, deps.random)
+  const asker = r ?? { wants: 'fetch' as const, acceptLanguage: '', correlationId: correlationId(rawFromHttp1(req), deps.random) }
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  if (e instanceof StoreUnavailable) {
+    send(res, deps.errorAnswer({ code: 'STORE_UNAVAILABLE', retryAfterS: 2 }, asker))
+    return
+  }
+  const status = (e as { status?: unknown } | null)?.status
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    send(res, deps.errorAnswer({ code: 'BAD_REQUEST', status }, asker))
+    return
+  }
+  deps.emit({ name: 'bug', correlationId: asker.correlationId, fields: { where: 'endpoint', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' } })
+  send(res, deps.errorAnswer({ code: 'STORE_UNAVAILABLE', status: 500 }, asker))
+}
+
+/** Header by header: express-session adds its own Set-Cookie to what is set. */
+function send(res: ServerResponse, a: Answer): void {
+  res.statusCode = a.status
+  for (const [name, value] of a.headers) {
+    if (name.toLowerCase() === 'set-cookie') res.appendHeader(name, value)
+    else res.setHeader(name, value)
+  }
+  res.end(res.req.method === 'HEAD' ? undefined : a.body)
+}

@@ -1,0 +1,98 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { EpochMs } from '../types.ts'
+
+/** A sign-in must be finished within this time. */
+export const ATTEMPT_LIFE_MS = 10 * 60_000
+/** So many may be under way in one browser; the oldest goes first. */
+export const MAX_ATTEMPTS = 5
+export const ATTEMPT_COOKIE = 'bff_login_'
+/** Lists the attempts' names where the callback's cookies cannot be seen: they live on the callback's path. */
+export const INDEX_COOKIE = 'bff_login_index'
+/** Left in place of a finished attempt, so that going back to the callback's address gets the right page. */
+export const USED = 'used'
+
+/** What must survive the way through the provider. */
+export interface Attempt {
+  /** 256 bits, base64url: everything secret is derived from it and session.secret. */
+  readonly random: string
+  readonly startedAt: EpochMs
+  readonly returnTo: string
+  readonly provider: string
+  /** Asked for by a step-up; coming back with less is a no, not a loop. */
+  readonly acrValues?: string
+  readonly maxAgeS?: number
+}
+
+export interface Derived {
+  /** Suffix of the cookie's name: the beginning of `state`. */
+  readonly name: string
+  readonly state: string
+  readonly nonce: string
+  /** RFC 7636: 43 characters. It never leaves the server. */
+  readonly codeVerifier: string
+}
+
+/**
+ * Binds an attempt to one registration: issuer, client and redirect URI. A callback of another environment (R20) finds no
+ * attempt even where two environments share a secret.
+ */
+export interface AttemptContext {
+  readonly issuer: string
+  readonly clientId: string
+  readonly redirectUri: string
+}
+
+/** state, nonce and verifier: each its own HMAC of the attempt's random, so none tells another. */
+export function deriveAttempt(random: string, key: Buffer, at: AttemptContext): Derived {
+  const part = (label: string): string =>
+    createHmac('sha256', key)
+      .update(JSON.stringify([label, random, at.issuer, at.clientId, at.redirectUri]))
+      .digest('base64url')
+  const state = part('state')
+  return { name: state.slice(0, 10), state, nonce: part('nonce'), codeVerifier: part('code_verifier') }
+}
+
+/** The cookie's value: the attempt, readable, and its MAC. */
+export function sealAttempt(a: Attempt, key: Buffer): string {
+  const payload = Buffer.from(JSON.stringify([a.random, a.startedAt, a.returnTo, a.provider, a.acrValues ?? null, a.maxAgeS ?? null])).toString('base64url')
+  return `${payload}.${macOf(payload, key).toString('base64url')}`
+}
+
+/** The attempt in a cookie, with the key that sealed it; undefined for anything that is not ours. */
+export function openAttempt(value: string, keys: readonly Buffer[]): { readonly attempt: Attempt; readonly key: Buffer } | undefined {
+  const [payload, mac, more] = value.split('.')
+  if (payload === undefined || mac === undefined || more !== undefined || value.length > 4096) return undefined
+  const given = Buffer.from(mac, 'base64url')
+  const key = keys.find((k) => given.length === 32 && timingSafeEqual(given, macOf(payload, k)))
+  if (key === undefined) return undefined
+  const parsed = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as [string, EpochMs, string, string, string | null, number | null]
+  const [random, startedAt, returnTo, provider, acrValues, maxAgeS] = parsed
+  return { key, attempt: { random, startedAt, returnTo, provider, ...(acrValues === null ? {} : { acrValues }), ...(maxAgeS === null ? {} : { maxAgeS }) } }
+}
+
+function macOf(payload: string, key: Buffer): Buffer {
+  return createHmac('sha256', key).update('attempt|').update(payload).digest()
+}
+
+export interface CookiePlace {
+  readonly path: string
+  readonly secure: boolean
+}
+
+/** SameSite=Lax: the provider's redirect back is a cross-site top-level navigation, which Lax lets through. */
+export function attemptCookie(name: string, value: string, place: CookiePlace, maxAgeS: number): string {
+  return `${name}=${value}; Path=${place.path}; Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax${place.secure ? '; Secure' : ''}`
+}
+
+/** Cookies that a login start sets: the attempt, the index with it, and the removal of those that are one too many. */
+export function startCookies(derivedName: string, sealed: string, index: string | undefined, callback: CookiePlace, login: CookiePlace): string[] {
+  const known = (index ?? '').split('.').filter((n) => /^[\w-]{10}$/.test(n) && n !== derivedName)
+  const all = [...known, derivedName]
+  const out = all.slice(0, Math.max(0, all.length - MAX_ATTEMPTS))
+  const seconds = ATTEMPT_LIFE_MS / 1000
+  return [
+    attemptCookie(ATTEMPT_COOKIE + derivedName, sealed, callback, seconds),
+    attemptCookie(INDEX_COOKIE, all.slice(-MAX_ATTEMPTS).join('.'), login, seconds),
+    ...out.slice(-20).map((n) => attemptCookie(ATTEMPT_COOKIE + n, '', callback, 0)),
+  ]
+}

@@ -1,0 +1,66 @@
+import type { Provider } from '../provider/types.ts'
+import type { Answer, Asker, Broker, BrowserRequest, Clock, CookieKeys, Emit, ErrorAnswer, Generation, SessionId, SessionRecord, SessionStore, TokenVault } from '../types.ts'
+import type { Ender } from './end.ts'
+import type { RateLimiter } from './rate-limit.ts'
+
+/** What signing in and out needs. */
+export interface LoginDeps {
+  readonly now: Generation
+  /** By name; the first is the default. */
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly sessions: SessionStore
+  readonly vault: TokenVault
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly random: (bytes: number) => Uint8Array
+  readonly emit: Emit
+  readonly cookies: CookieKeys
+  /** Keys of sign-in attempts, first makes. */
+  readonly attemptKeys: readonly Buffer[]
+  readonly errorAnswer: ErrorAnswer
+  readonly pages: LoginPages
+  readonly ender: Ender
+  readonly limiter: RateLimiter
+}
+
+/** Pages that are no errors; pages/ implements them. */
+export interface LoginPages {
+  confirmLogout(p: { readonly action: string; readonly csrfToken: string; readonly who: string; readonly formTargets: readonly string[] }, asker: Asker): Answer
+  notSignedIn(p: { readonly loginUrl: string }, asker: Asker): Answer
+  loggedOut(p: { readonly loginUrl: string }, asker: Asker): Answer
+}
+
+/** Saves the record through express-session and sets the cookie; the shell provides it. Throws StoreUnavailable. */
+export type SaveRecord = (id: SessionId, record: SessionRecord) => Promise<void>
+
+/** An answer with more headers. */
+export function withHeaders(a: Answer, more: readonly (readonly [string, string])[]): Answer {
+  return { ...a, headers: [...a.headers, ...more] }
+}
+
+export function setCookies(cookies: readonly string[]): (readonly [string, string])[] {
+  return cookies.map((c) => ['Set-Cookie', c] as const)
+}
+
+/** A redirect that no cache keeps. 302 after GET, 303 after POST. */
+export function redirect(location: string, cookies: readonly string[], status: 302 | 303 = 302): Answer {
+  return { status, headers: [['Location', location], ['Cache-Control', 'no-store'], ...setCookies(cookies), ['Content-Length', '0']] }
+}
+
+export function isSecure(r: Pick<BrowserRequest, 'origin'>): boolean {
+  return r.origin.startsWith('https:')
+}
+
+/** Where the provider sends people back to: from public_url alone, never from the request. */
+export function redirectUri(origin: string, now: Generation): string {
+  return `${origin}${callbackPath(now)}`
+}
+
+export function callbackPath(now: Generation): string {
+  return `${now.settings.server.basePath}/callback`
+}
+
+/** The session cookies that came and bear our signature; several where somebody planted one. */
+export function distinctCookies(r: BrowserRequest, now: Generation): readonly string[] {
+  return [...new Set(r.cookies.get(now.settings.session.cookieName) ?? [])]
+}

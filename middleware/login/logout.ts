@@ -1,0 +1,87 @@
+import { readSessionCookie } from '../session/cookie.ts'
+import { CSRF_COOKIE, checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
+import { expireCookies } from '../session/expire-cookies.ts'
+import type { Answer, BrowserRequest, LiveSession, Secret } from '../types.ts'
+import { judgeCookie } from './current-session.ts'
+import { distinctCookies, isSecure, redirect, setCookies, type LoginDeps } from './deps.ts'
+
+/** `GET /auth/logout`: a link must not sign anybody out, so it shows a page with a form. */
+export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
+  const base = deps.now.settings.server.basePath
+  const session = (await sessionsOf(r, deps))[0]
+  const key = deps.cookies.csrf[0]
+  if (session === undefined || key === undefined) return deps.pages.notSignedIn({ loginUrl: `${base}/login` }, r)
+  const { name, email } = session.state.identity
+  const who = typeof name === 'string' ? name : typeof email === 'string' ? email : session.record.sub
+  const formTargets = await providerOrigins(session, deps)
+  return deps.pages.confirmLogout({ action: `${base}/logout`, csrfToken: makeCsrfToken(session.id, key, deps.random), who, formTargets }, r)
+}
+
+/**
+ * `POST /auth/logout`: ends the session here and at the provider. No session left is success. Two cookies of one name end
+ * whichever is valid. `everywhere=true` ends all of the user's sessions.
+ */
+export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
+  const sessions = await sessionsOf(r, deps)
+  const session = sessions[0]
+  if (session === undefined) return signedOut(r, deps, afterLogout(r, deps))
+  if (!isTrusted(r, sessions, deps)) {
+    deps.emit({ name: 'request_refused', correlationId: r.correlationId, fields: { code: 'CSRF_FAILED', why: 'logout without a CSRF token of this session', path: r.path } })
+    return deps.errorAnswer({ code: 'CSRF_FAILED' }, r)
+  }
+  const provider = deps.providers.get(session.record.provider)
+  const hint = provider?.settings.logoutHint === 'id_token' ? await deps.vault.idToken(session.id) : undefined
+  const everywhere = r.query.get('everywhere') === 'true' || r.body.get('everywhere') === 'true'
+  const all = everywhere ? await deps.sessions.find({ issuer: session.record.issuer, sub: session.record.sub }) : []
+  const ids = [...new Set([...sessions, ...all].map((s) => s.id))]
+  await deps.ender.end(ids, everywhere ? 'logout_everywhere' : 'logout')
+  return signedOut(r, deps, await logoutUrl(r, deps, session, hint))
+}
+
+/** OpenID Connect RP-Initiated Logout 1.0 §2, where the provider has an end-session endpoint; our own page else. */
+async function logoutUrl(r: BrowserRequest, deps: LoginDeps, session: LiveSession, hint: Secret | undefined): Promise<string> {
+  const after = afterLogout(r, deps)
+  const url = await deps.providers.get(session.record.provider)?.endSessionUrl({ postLogoutRedirectUri: after, ...(hint === undefined ? {} : { idTokenHint: hint }) })
+  return url?.href ?? after
+}
+
+/** Form: 303 to the provider. Program: 200 with the address, since a fetch cannot follow to another site. */
+function signedOut(r: BrowserRequest, deps: LoginDeps, url: string): Answer {
+  const secure = isSecure(r)
+  const cookies = [...expireCookies(deps.now.settings.session, r.hostname, secure), `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax${secure ? '; Secure' : ''}`]
+  if (r.wants === 'navigation') return redirect(url, cookies, 303)
+  const body = JSON.stringify({ logout_url: url })
+  return {
+    status: 200,
+    headers: [['Content-Type', 'application/json'], ['Cache-Control', 'no-store'], ...setCookies(cookies), ['Content-Length', String(Buffer.byteLength(body))]],
+    body,
+  }
+}
+
+function afterLogout(r: BrowserRequest, deps: LoginDeps): string {
+  return new URL(deps.now.settings.postLogoutRedirect, r.origin).href
+}
+
+/** Header or form field, of one of the sessions that the cookies name; a foreign Origin is a no before that. */
+function isTrusted(r: BrowserRequest, sessions: readonly LiveSession[], deps: LoginDeps): boolean {
+  if (r.csrf.origin !== undefined && !deps.now.isOurOrigin(r.csrf.origin)) return false
+  const token = r.csrf.token ?? r.body.get('csrf_token')
+  return token !== undefined && sessions.some((s) => checkCsrfToken(token, s.id, deps.cookies.csrf))
+}
+
+/** Sessions behind the cookies that came, whatever their state: an expired or suspended one may still be logged out. */
+async function sessionsOf(r: BrowserRequest, deps: LoginDeps): Promise<LiveSession[]> {
+  const found: LiveSession[] = []
+  for (const value of distinctCookies(r, deps.now)) {
+    if (readSessionCookie(value, deps.cookies.session) === undefined) continue
+    const judged = await judgeCookie(value, r, deps)
+    if (judged !== undefined && judged.state !== 'foreign') found.push(judged.session)
+  }
+  return found
+}
+
+/** Where a form of ours leads through redirects: CSP form-action wants them all. */
+async function providerOrigins(s: LiveSession, deps: LoginDeps): Promise<string[]> {
+  const url = await deps.providers.get(s.record.provider)?.endSessionUrl({})
+  return url === undefined ? [] : [url.origin]
+}

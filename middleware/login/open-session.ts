@@ -1,0 +1,87 @@
+import type { LoginResult, Provider } from '../provider/types.ts'
+import { readSessionCookie } from '../session/cookie.ts'
+import { CSRF_COOKIE, makeCsrfToken } from '../session/csrf.ts'
+import { handleOf, newSessionId } from '../session/handle.ts'
+import type { Answer, BrowserRequest, EpochMs, LiveSession, NewSession, SessionId, SessionRecord } from '../types.ts'
+import { LOGIN_TOKEN } from '../types.ts'
+import { distinctCookies, isSecure, redirect, type LoginDeps, type SaveRecord } from './deps.ts'
+import { loginToken } from './granted.ts'
+
+/** How long the first requests after login may wait for tokens to be fetched ahead; the rest goes on in the background. */
+const WARM_UP_MS = 1500
+
+export interface SignedIn {
+  readonly provider: Provider
+  readonly result: LoginResult
+  readonly returnTo: string
+}
+
+/**
+ * A new session with a new id, whatever cookie the browser brought (fixation, GHSA-f24x): state and tokens first, then the
+ * record, which makes it live; then the one it replaces ends.
+ */
+export async function openSession(r: BrowserRequest, deps: LoginDeps, s: SignedIn, save: SaveRecord): Promise<Answer> {
+  const id = newSessionId(deps.random)
+  const fresh = newSession(id, r, deps, s)
+  await deps.sessions.open(id, fresh)
+  await save(id, fresh.record)
+  await endReplaced(r, deps)
+  const { issuer, sub } = s.result
+  deps.emit({ name: 'login_ok', correlationId: r.correlationId, fields: { issuer, sub, session: fresh.record.handle, client_ip: r.clientIp } })
+  await warmUp(id, r, deps)
+  return redirect(s.returnTo, [csrfCookie(id, r, deps)])
+}
+
+function newSession(id: SessionId, r: BrowserRequest, deps: LoginDeps, { provider, result }: SignedIn): NewSession {
+  const now = deps.clock.wallMs()
+  const record: SessionRecord = {
+    v: 1,
+    handle: handleOf(id),
+    provider: provider.settings.name,
+    issuer: result.issuer,
+    sub: result.sub,
+    ...(result.sid === undefined ? {} : { sid: result.sid }),
+    origin: r.origin,
+    createdAt: now,
+    expiresAt: (now + deps.now.settings.session.absoluteTimeoutMs) as EpochMs,
+    ip: r.clientIp,
+    userAgent: r.userAgent.slice(0, 300),
+  }
+  return {
+    record,
+    state: {
+      identity: result.identity,
+      authTime: (result.authTimeS * 1000) as EpochMs,
+      ...(result.acr === undefined ? {} : { acr: result.acr }),
+      scopes: result.scopes,
+      failed: [],
+    },
+    refreshToken: result.refreshToken,
+    idToken: result.idToken,
+    tokens: [loginToken(LOGIN_TOKEN, result, now, deps.random)],
+  }
+}
+
+/** Sessions whose cookie this sign-in overwrites: nobody could end them any more. */
+async function endReplaced(r: BrowserRequest, deps: LoginDeps): Promise<void> {
+  const ids = distinctCookies(r, deps.now)
+    .map((value) => readSessionCookie(value, deps.cookies.session))
+    .filter((id) => id !== undefined)
+  if (ids.length > 0) await deps.ender.end(ids, 'replaced')
+}
+
+async function warmUp(id: SessionId, r: BrowserRequest, deps: LoginDeps): Promise<void> {
+  if (deps.now.settings.tokens.warmUp !== 'login') return
+  const session: LiveSession | undefined = await deps.sessions.load(id)
+  if (session === undefined) return
+  const stop = new AbortController()
+  await Promise.race([deps.broker.warmUp(session, r.correlationId), deps.clock.sleep(WARM_UP_MS, stop.signal)]).catch(() => undefined)
+  stop.abort()
+}
+
+/** Readable by the SPA, and of this host alone: it is worth nothing without the session cookie. */
+export function csrfCookie(id: SessionId, r: BrowserRequest, deps: Pick<LoginDeps, 'cookies' | 'random'>): string {
+  const key = deps.cookies.csrf[0]
+  if (key === undefined) throw new Error('no CSRF key')
+  return `${CSRF_COOKIE}=${makeCsrfToken(id, key, deps.random)}; Path=/; SameSite=Lax${isSecure(r) ? '; Secure' : ''}`
+}
