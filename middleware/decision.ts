@@ -46,7 +46,11 @@ const STATUS: Readonly<Record<Code | LoginCode, number>> = {
   REGISTRATION_NOT_SUPPORTED: 400,
   // RFC 6749 §5.2, of an extension grant
   UNSUPPORTED_GRANT_TYPE: 502,
+  // RFC 8707 §2
+  INVALID_TARGET: 400,
   PROVIDER_ERROR: 502,
+  // A bug of ours.
+  INTERNAL_ERROR: 500,
 }
 
 /** The HTTP status that goes with a code. */
@@ -74,6 +78,7 @@ export const PROVIDER_ERRORS: ReadonlyMap<string, LoginCode> = new Map<string, L
       'REQUEST_NOT_SUPPORTED',
       'REQUEST_URI_NOT_SUPPORTED',
       'REGISTRATION_NOT_SUPPORTED',
+      'INVALID_TARGET',
     ] satisfies LoginCode[]
   ).map((code) => [code.toLowerCase(), code]),
 )

@@ -61,7 +61,9 @@ export type LoginCode =
   | 'REQUEST_URI_NOT_SUPPORTED'
   | 'REGISTRATION_NOT_SUPPORTED'
   | 'UNSUPPORTED_GRANT_TYPE'
+  | 'INVALID_TARGET'
   | 'PROVIDER_ERROR'
+  | 'INTERNAL_ERROR'
 
 export interface RawRequest {
   readonly method: string

@@ -73,7 +73,7 @@ function fail(e: unknown, req: Request, res: Response, deps: LoginDeps): void {
     return
   }
   deps.emit({ name: 'bug', correlationId: asker.correlationId, fields: { where: 'endpoint', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' } })
-  send(res, deps.errorAnswer({ code: 'STORE_UNAVAILABLE', status: 500 }, asker))
+  send(res, deps.errorAnswer({ code: 'INTERNAL_ERROR' }, asker))
 }
 
 /** Header by header: express-session adds its own Set-Cookie to what is set. */

@@ -45,6 +45,8 @@ export const CODE_TEXTS: Readonly<Record<Language, Readonly<Record<Code | LoginC
     REQUEST_URI_NOT_SUPPORTED: { title: 'The sign-in service cannot do this', text: 'It does not take requests by reference. This is for whoever runs this site to mend.' },
     REGISTRATION_NOT_SUPPORTED: { title: 'The sign-in service cannot do this', text: 'It does not take registrations on the way. This is for whoever runs this site to mend.' },
     UNSUPPORTED_GRANT_TYPE: { title: 'This way of signing in is not available', text: 'The sign-in service does not offer it. Use another way, or tell whoever runs this site.' },
+    INVALID_TARGET: { title: 'A service is not known to the sign-in service', text: 'This site asked for access to a service that the sign-in service does not know. This is for whoever runs this site to mend.' },
+    INTERNAL_ERROR: { title: 'Something went wrong here', text: 'This is our fault. Try again; if it goes on, tell whoever runs this site the reference below.' },
     PROVIDER_ERROR: { title: 'The sign-in service reported an error', text: 'It said no in words that this site does not know. Try again; if it goes on, tell whoever runs this site.' },
   },
   de: {
@@ -84,6 +86,8 @@ export const CODE_TEXTS: Readonly<Record<Language, Readonly<Record<Code | LoginC
     REQUEST_URI_NOT_SUPPORTED: { title: 'Der Anmeldedienst kann das nicht', text: 'Er nimmt keine Anfragen per Verweis. Das müssen die Betreiber dieser Seite beheben.' },
     REGISTRATION_NOT_SUPPORTED: { title: 'Der Anmeldedienst kann das nicht', text: 'Er nimmt keine Registrierung unterwegs. Das müssen die Betreiber dieser Seite beheben.' },
     UNSUPPORTED_GRANT_TYPE: { title: 'Diese Art der Anmeldung gibt es nicht', text: 'Der Anmeldedienst bietet sie nicht an. Nehmen Sie einen anderen Weg, oder wenden Sie sich an die Betreiber dieser Seite.' },
+    INVALID_TARGET: { title: 'Der Anmeldedienst kennt einen Dienst nicht', text: 'Diese Seite hat um Zugang zu einem Dienst gebeten, den der Anmeldedienst nicht kennt. Das müssen die Betreiber dieser Seite beheben.' },
+    INTERNAL_ERROR: { title: 'Hier ist etwas schiefgegangen', text: 'Das liegt an uns. Versuchen Sie es erneut; sonst nennen Sie den Betreibern dieser Seite den Vorgang unten.' },
     PROVIDER_ERROR: { title: 'Der Anmeldedienst meldete einen Fehler', text: 'Er hat in Worten nein gesagt, die diese Seite nicht kennt. Versuchen Sie es erneut; sonst wenden Sie sich an die Betreiber dieser Seite.' },
   },
 }

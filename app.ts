@@ -1,0 +1,202 @@
+/**
+ * Composition root. `open()` makes what lives long (stores, listeners, telemetry); `compose()` makes a Generation of the
+ * config and what hangs on it, which a request keeps from beginning to end, so that a reload is a swap.
+ */
+import { randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { ListenAddress, Settings } from './config/types.ts'
+import { compose, type Composed, type LongLived } from './compose.ts'
+import { systemClock } from './middleware/clock.ts'
+import { ready, health } from './middleware/endpoints/health.ts'
+import { json } from './middleware/endpoints/session.ts'
+import { createEnder } from './middleware/login/end.ts'
+import { createRateLimiter } from './middleware/login/rate-limit.ts'
+import { rawFromHttp1, writeHttp1 } from './middleware/mouths/http1.ts'
+import { verify } from './middleware/mouths/verify.ts'
+import { deriveKeys } from './middleware/session/keys.ts'
+import { openStores } from './middleware/session/open-stores.ts'
+import type { Telemetry } from './middleware/telemetry/telemetry.ts'
+import type { Answer, Clock } from './middleware/types.ts'
+
+export interface App {
+  /** `name=host:port` of each listener, as bound. */
+  readonly listeners: readonly string[]
+  /** Swaps in another reading of the config. Keys that need a restart keep their old value; they are returned. */
+  reload(next: Settings): readonly string[]
+  /** Not ready, no new connections, what is in hand is finished and stored, then everything is closed. */
+  stop(): Promise<void>
+}
+
+export interface AppOptions {
+  readonly settings: Settings
+  readonly telemetry: Telemetry
+  readonly clock?: Clock
+}
+
+/** How long requests in hand may take to finish at a stop. */
+const DRAIN_MS = 25_000
+
+/** Opens everything and listens. Throws where a port is taken or the store's file cannot be opened; never waits for the provider. */
+export async function openApp(o: AppOptions): Promise<App> {
+  const { settings, telemetry } = o
+  const clock = o.clock ?? systemClock
+  const random = (bytes: number): Uint8Array => randomBytes(bytes)
+  const stores = await openStores({ settings: settings.session, clock, emit: telemetry.emit, random })
+  let current: Composed
+  const ender = createEnder({ sessions: stores.sessions, vault: stores.vault, emit: telemetry.emit, provider: (name) => current.providers.get(name) })
+  const long: LongLived = {
+    ...stores,
+    clock,
+    random,
+    telemetry,
+    ender,
+    limiter: createRateLimiter(clock),
+    attemptKeys: deriveKeys(settings.session.secrets, 'login attempt'),
+    cookies: { session: deriveKeys(settings.session.secrets, 'session cookie').map((k) => k.toString('hex')), csrf: deriveKeys(settings.session.secrets, 'csrf') },
+  }
+  current = compose(1, settings, long, undefined)
+  let draining = false
+  const main = createServer(SERVER_LIMITS, (req, res) => serveMain(req, res, current))
+  const admin = settings.server.adminListen === undefined ? undefined : createServer(SERVER_LIMITS, (req, res) => void serveAdmin(req, res, current, long, () => draining))
+  const bound: string[] = []
+  try {
+    bound.push(`main=${await listen(main, settings.server.listen)}`)
+    if (admin !== undefined && settings.server.adminListen !== undefined) bound.push(`admin=${await listen(admin, settings.server.adminListen)}`)
+  } catch (e) {
+    main.close()
+    current.close()
+    await stores.close()
+    throw e
+  }
+  return {
+    listeners: bound,
+    reload: (next) => {
+      const before = current
+      current = compose(before.generation.n + 1, keepLongLived(before.generation.settings, next), long, before)
+      telemetry.setLevel(next.log.level)
+      return restartKeys(before.generation.settings, next)
+    },
+    stop: async () => {
+      draining = true
+      telemetry.emit({ name: 'draining' })
+      await closeServer(main, clock)
+      await current.broker.drain()
+      await ender.drain()
+      current.close()
+      if (admin !== undefined) await closeServer(admin, clock)
+      await stores.close()
+      telemetry.emit({ name: 'stopped' })
+      telemetry.flush()
+    },
+  }
+}
+
+/** Over 16 kB of headers Node says 431 to that request alone; a client that sends slowly holds nothing for long. */
+const SERVER_LIMITS = { maxHeaderSize: 16_384, headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 120_000 }
+
+function serveMain(req: IncomingMessage, res: ServerResponse, now: Composed): void {
+  const url = req.url ?? '/'
+  const mark = url.indexOf('?')
+  const path = mark === -1 ? url : url.slice(0, mark)
+  if (now.verifyPaths.has(path)) {
+    serveVerify(req, res, now)
+    return
+  }
+  if (path === '/api/auth/session' || path.startsWith(`${now.generation.settings.server.basePath}/`)) {
+    now.express(req, res)
+    return
+  }
+  now.express(req, res)
+}
+
+function serveVerify(req: IncomingMessage, res: ServerResponse, now: Composed): void {
+  const head = req.method === 'HEAD'
+  const failed = (e: unknown): void => {
+    now.verifyDeps.emit({ name: 'bug', fields: { where: 'verify', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' } })
+    writeHttp1(res, now.verifyDeps.errorAnswer({ code: 'INTERNAL_ERROR' }, { wants: 'fetch', acceptLanguage: '', correlationId: '' }), head)
+  }
+  try {
+    const answer = verify(rawFromHttp1(req), now.verifyDeps)
+    if (answer instanceof Promise) answer.then((a) => writeHttp1(res, a, head)).catch(failed)
+    else writeHttp1(res, answer, head)
+  } catch (e) {
+    failed(e)
+  }
+}
+
+async function serveAdmin(req: IncomingMessage, res: ServerResponse, now: Composed, long: LongLived, isDraining: () => boolean): Promise<void> {
+  const url = new URL(req.url ?? '/', 'http://admin.invalid')
+  const answer = await adminAnswer(req.method ?? 'GET', url, now, long, isDraining)
+  writeHttp1(res, answer, req.method === 'HEAD')
+}
+
+async function adminAnswer(method: string, url: URL, now: Composed, long: LongLived, isDraining: () => boolean): Promise<Answer> {
+  const { metrics } = long.telemetry
+  if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'method not allowed' }, [['Allow', 'GET, HEAD']])
+  switch (url.pathname) {
+    case '/health':
+      return health()
+    case '/ready':
+      return ready(url.searchParams.get('scope'), { sessions: long.sessions, providers: now.providers, isDraining, setStoreUp: metrics.setStoreUp, setProviderUp: metrics.setProviderUp })
+    case '/metrics': {
+      await ready(null, { sessions: long.sessions, providers: now.providers, isDraining, setStoreUp: metrics.setStoreUp, setProviderUp: metrics.setProviderUp })
+      return { status: 200, headers: [['Content-Type', metrics.contentType], ['Cache-Control', 'no-store']], body: await metrics.text() }
+    }
+    default:
+      return json(404, { error: 'not found', endpoints: ['/health', '/ready', '/ready?scope=local', '/metrics'] })
+  }
+}
+
+async function listen(server: Server, at: ListenAddress): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(at.port, at.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const { address, port, family } = server.address() as AddressInfo
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** Checks in hand finish; connections that hang are cut when their time is over. */
+async function closeServer(server: Server, clock: Clock): Promise<void> {
+  const over = new AbortController()
+  const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => over.abort())
+  server.closeIdleConnections()
+  await Promise.race([closed, clock.sleep(DRAIN_MS, over.signal)])
+  server.closeAllConnections()
+}
+
+/** Keys whose change wants a restart: sockets, stores and keys are opened once. */
+function restartKeys(before: Settings, next: Settings): string[] {
+  const pick = (s: Settings): Record<string, unknown> => ({
+    'server.listen': s.server.listen,
+    'server.verify_listen': s.server.verifyListen,
+    'server.admin_listen': s.server.adminListen,
+    'session.store': s.session.store.reveal(),
+    'session.secret': s.session.secrets.map((x) => x.reveal()),
+    'session.key_prefix': s.session.keyPrefix,
+    'session.cookie_name': s.session.cookieName,
+    'session.stall_timeout': s.session.stallTimeoutMs,
+  })
+  const [a, b] = [pick(before), pick(next)]
+  return Object.keys(a).filter((k) => JSON.stringify(a[k]) !== JSON.stringify(b[k]))
+}
+
+function keepLongLived(before: Settings, next: Settings): Settings {
+  const { listen: l, verifyListen, adminListen, ...server } = next.server
+  void [l, verifyListen, adminListen]
+  const old = before.server
+  return {
+    ...next,
+    server: {
+      ...server,
+      listen: old.listen,
+      ...(old.verifyListen === undefined ? {} : { verifyListen: old.verifyListen }),
+      ...(old.adminListen === undefined ? {} : { adminListen: old.adminListen }),
+    },
+    session: { ...next.session, secrets: before.session.secrets, store: before.session.store, keyPrefix: before.session.keyPrefix, cookieName: before.session.cookieName, stallTimeoutMs: before.session.stallTimeoutMs },
+  }
+}

@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util'
+
+const HELP = `traefik-bff: a backend-for-frontend beside Traefik
+
+Usage: traefik-bff <command> [options]
+
+  serve                        run the service (SIGTERM drains, SIGHUP reloads)
+  check [--traefik FILE ...]   every fault in the config, with file and line
+  generate file|labels|kubernetes [--entrypoint web]
+                               Traefik config for the routes, on standard output
+Options:
+  --config DIR   folder with settings.yaml and routes.yaml (BFF_CONFIG, else ./config)
+  --help         this text
+  --version      the version
+
+Exit status: 0 fine, 1 faults, 2 cannot read or wrong usage.
+`
+
+async function main(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      traefik: { type: 'string', multiple: true },
+      entrypoint: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean' },
+    },
+  })
+  const dir = values.config ?? process.env['BFF_CONFIG'] ?? './config'
+  const [command, ...rest] = positionals
+  if (values.version === true) {
+    const { default: pkg } = await import('./package.json', { with: { type: 'json' } })
+    process.stdout.write(`${pkg.version}\n`)
+    return 0
+  }
+  if (values.help === true || command === undefined) {
+    process.stdout.write(HELP)
+    return values.help === true ? 0 : 2
+  }
+  switch (command) {
+    case 'serve': {
+      const { serve } = await import('./commands/serve.ts')
+      return serve(dir, process.env)
+    }
+    case 'check': {
+      const { checkConfig } = await import('./commands/check.ts')
+      return checkConfig(dir, process.env, (line) => process.stdout.write(`${line}\n`))
+    }
+    default:
+      process.stderr.write(`traefik-bff: no command "${command}"${rest.length > 0 ? ` (${rest.join(' ')})` : ''}\n\n${HELP}`)
+      return 2
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (e) {
+  process.stderr.write(`traefik-bff: ${e instanceof Error ? e.message : 'failed'}\n`)
+  process.exitCode = 2
+}

@@ -1,0 +1,120 @@
+import type { Express } from 'express'
+import type { Store } from 'express-session'
+import type { Settings } from './config/types.ts'
+import { createBroker } from './middleware/broker/broker.ts'
+import { createGeneration } from './middleware/decide/generation.ts'
+import { createExpressApp } from './middleware/endpoints/express-app.ts'
+import { createIdentity } from './middleware/identity/identity.ts'
+import type { LoginDeps } from './middleware/login/deps.ts'
+import type { Ender } from './middleware/login/end.ts'
+import { maySignIn } from './middleware/login/granted.ts'
+import type { RateLimiter } from './middleware/login/rate-limit.ts'
+import { createSessionWriter } from './middleware/login/session-writer.ts'
+import type { VerifyDeps } from './middleware/mouths/verify.ts'
+import { createErrorAnswer } from './middleware/pages/errors.ts'
+import { createSignOutPages } from './middleware/pages/sign-out.ts'
+import { createProvider } from './middleware/provider/provider.ts'
+import type { Provider } from './middleware/provider/types.ts'
+import type { Telemetry } from './middleware/telemetry/telemetry.ts'
+import type { Broker, Clock, CookieKeys, Decision, EpochMs, Generation, Leases, SessionId, SessionStore, TokenVault } from './middleware/types.ts'
+
+/** What outlives a reload. */
+export interface LongLived {
+  readonly sessions: SessionStore
+  readonly vault: TokenVault
+  readonly leases: Leases
+  readonly expressStore: Store
+  readonly clock: Clock
+  readonly random: (bytes: number) => Uint8Array
+  readonly telemetry: Telemetry
+  readonly ender: Ender
+  readonly limiter: RateLimiter
+  readonly attemptKeys: readonly Buffer[]
+  readonly cookies: CookieKeys
+}
+
+/** One Generation and everything that hangs on it. */
+export interface Composed {
+  readonly generation: Generation
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly broker: Broker
+  readonly verifyPaths: ReadonlySet<string>
+  readonly verifyDeps: VerifyDeps
+  readonly express: Express
+  close(): void
+}
+
+/** Builds what one reading of the config needs. Providers whose settings did not change are taken over with their metadata. */
+export function compose(n: number, settings: Settings, long: LongLived, before: Composed | undefined): Composed {
+  const { emit } = long.telemetry
+  const generation = createGeneration(n, settings)
+  const providers = new Map([...settings.providers].map(([name, s]) => [name, takeOver(before, name, settings) ?? createProvider({ settings: s, clock: long.clock, emit, random: long.random })]))
+  for (const [name, old] of before?.providers ?? []) if (providers.get(name) !== old) old.close()
+  const broker = createBroker({
+    settings: () => settings,
+    providers,
+    sessions: long.sessions,
+    vault: long.vault,
+    leases: long.leases,
+    clock: long.clock,
+    emit,
+    random: long.random,
+    end: (ids, reason) => long.ender.end(ids, reason),
+    authorizeSignIn: (claims, provider) => maySignIn(settings.providers.get(provider)?.require ?? { emailDomains: [], groups: [], claims: {} }, claims),
+  })
+  const errorAnswer = createErrorAnswer()
+  const shared = { now: generation, sessions: long.sessions, broker, clock: long.clock, random: long.random, emit, cookies: long.cookies, errorAnswer }
+  const login: LoginDeps = { ...shared, providers, vault: long.vault, attemptKeys: long.attemptKeys, pages: createSignOutPages(), ender: long.ender, limiter: long.limiter }
+  const base = settings.server.basePath
+  return {
+    generation,
+    providers,
+    broker,
+    verifyPaths: new Set([`${base}/verify`, `${base}/forward`]),
+    verifyDeps: {
+      ...shared,
+      end: long.ender.endLater,
+      touch: createTouch(long.sessions),
+      identityHeaders: createIdentity(settings, emit),
+      observe: (mouth, d, started) => observe(long, mouth, d, started),
+    },
+    express: createExpressApp(login, createSessionWriter({ settings: settings.session, store: long.expressStore, signingKeys: long.cookies.session })),
+    close: () => {
+      for (const p of providers.values()) p.close()
+    },
+  }
+}
+
+function takeOver(before: Composed | undefined, name: string, settings: Settings): Provider | undefined {
+  const old = before?.generation.settings.providers.get(name)
+  const next = settings.providers.get(name)
+  return old !== undefined && JSON.stringify(comparable(old)) === JSON.stringify(comparable(next)) ? before?.providers.get(name) : undefined
+}
+
+/** Secrets stringify as `[secret]`, so they are compared by what they say. */
+function comparable(p: unknown): unknown {
+  if (typeof p !== 'object' || p === null) return p
+  if ('reveal' in p && typeof p.reveal === 'function') return (p.reveal as () => string)()
+  if (p instanceof URL) return p.href
+  if (p instanceof Map) return [...(p as Map<unknown, unknown>)].map(([k, v]) => [k, comparable(v)])
+  if (Array.isArray(p)) return p.map(comparable)
+  return Object.fromEntries(Object.entries(p).map(([k, v]) => [k, comparable(v)]))
+}
+
+/** A burst of requests moves the idle time once; a store that is down moves it at the next request. */
+function createTouch(sessions: SessionStore): (id: SessionId, idleUntil: EpochMs) => void {
+  const underWay = new Set<SessionId>()
+  return (id, idleUntil) => {
+    if (underWay.has(id)) return
+    underWay.add(id)
+    sessions
+      .touch(id, idleUntil)
+      .catch(() => undefined)
+      .finally(() => underWay.delete(id))
+  }
+}
+
+function observe(long: LongLived, mouth: string, d: Decision, startedMonoMs: number): void {
+  const code = d.kind === 'allow' ? '' : d.code
+  long.telemetry.metrics.decision(mouth, d.kind, code, (long.clock.monoMs() - startedMonoMs) / 1000)
+}
