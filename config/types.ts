@@ -199,6 +199,8 @@ export interface Settings {
   /** One provider is a map of one, from the start. The first is the default. */
   readonly providers: ReadonlyMap<string, ProviderSettings>
   readonly postLogoutRedirect: string
+  /** `GET /auth/frontchannel-logout` is answered; off by default. */
+  readonly frontchannelLogout?: boolean
   readonly session: SessionSettings
   readonly tokens: TokenSettings
   readonly services: ReadonlyMap<string, ServiceSettings>
@@ -211,7 +213,10 @@ export interface Settings {
     readonly nativeGrant: RateLimit
     readonly backchannelLogout: RateLimit
   }
-  readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'; readonly access: 'all' | 'errors' | 'off' }
+  readonly log: {
+    readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+    readonly access: 'all' | 'errors' | 'off'
+  }
   readonly routes: readonly Route[]
 }
 
@@ -230,4 +235,9 @@ export interface Finding {
 
 export type LoadResult =
   | { readonly ok: true; readonly settings: Settings; readonly warnings: readonly Finding[] }
-  | { readonly ok: false; readonly faults: readonly Finding[]; readonly warnings: readonly Finding[]; readonly unreadable: boolean }
+  | {
+      readonly ok: false
+      readonly faults: readonly Finding[]
+      readonly warnings: readonly Finding[]
+      readonly unreadable: boolean
+    }

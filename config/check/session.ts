@@ -1,0 +1,99 @@
+import { isIP } from 'node:net'
+import type { Place } from '../finding.ts'
+import type { PublicUrl } from '../types.ts'
+import type { Check, CheckContext } from './context.ts'
+import { publicUrls } from './public-urls.ts'
+
+/** HMAC-SHA256 wants a key of its own length (RFC 2104 §3). */
+const LEAST_BYTES = 32
+
+export const checkSession: Check = (c) => {
+  checkSecrets(c)
+  checkCookie(c)
+  checkDomain(c)
+  const { idle_timeout: idle, absolute_timeout: absolute } = c.settings.session
+  if (idle > absolute)
+    c.report.fault(['settings', 'session', 'idle_timeout'], {
+      code: 'IDLE_ABOVE_ABSOLUTE',
+      message: '`session.idle_timeout` is longer than `session.absolute_timeout`',
+      mend: 'A session ends at the first of the two: make idle_timeout the shorter one.',
+    })
+}
+
+function checkSecrets(c: CheckContext): void {
+  const mend = 'Make one with: openssl rand -base64 48'
+  c.settings.session.secret?.forEach((s, i, all) => {
+    const at: Place = ['settings', 'session', 'secret', ...(all.length > 1 ? [i] : [])]
+    const text = s.reveal()
+    if (Buffer.byteLength(text) < LEAST_BYTES)
+      c.report.fault(at, { code: 'SECRET_TOO_SHORT', message: 'a session secret is shorter than 32 bytes', mend })
+    else if (new Set(text).size < 10)
+      c.report.warn(at, {
+        code: 'SECRET_WEAK',
+        message: 'a session secret is long, but of very few different characters',
+        mend,
+      })
+  })
+}
+
+function checkCookie(c: CheckContext): void {
+  const { cookie_name: name, cookie_domain: domain, same_site: sameSite } = c.settings.session
+  const insecure = publicUrls(c.settings).some(({ url }) => url.protocol === 'http:')
+  const at: Place = ['settings', 'session', 'cookie_name']
+  // RFC 6265bis §4.1.3: a browser drops such a cookie without a word.
+  if (/^__(?:host|secure)-/i.test(name) && insecure)
+    c.report.fault(at, {
+      code: 'COOKIE_PREFIX',
+      message: 'a browser takes a cookie with this prefix over https alone',
+      mend: 'Use https, or a name without __Host- and __Secure-.',
+    })
+  else if (/^__host-/i.test(name) && domain !== '')
+    c.report.fault(at, {
+      code: 'COOKIE_PREFIX',
+      message: 'a __Host- cookie has no domain',
+      mend: 'Leave session.cookie_domain empty, or choose another name.',
+    })
+  if (sameSite === 'none' && insecure)
+    c.report.fault(['settings', 'session', 'same_site'], {
+      code: 'SAME_SITE_INSECURE',
+      message: 'SameSite=None wants https on every public URL',
+      mend: 'Use https, or same_site: lax.',
+    })
+  if (sameSite === 'strict')
+    c.report.warn(['settings', 'session', 'same_site'], {
+      code: 'SAME_SITE_STRICT',
+      message:
+        'with SameSite=Strict a link from elsewhere, and the way back from the provider, arrive without a session',
+      mend: 'Use lax unless that is wanted.',
+    })
+}
+
+function checkDomain(c: CheckContext): void {
+  const domain = c.settings.session.cookie_domain
+  if (domain === '') return
+  const at: Place = ['settings', 'session', 'cookie_domain']
+  if (!domain.includes('.') && domain !== 'localhost')
+    c.report.fault(at, {
+      code: 'COOKIE_DOMAIN',
+      message: 'a cookie for a whole top-level domain is refused by browsers',
+      mend: 'Write a domain of your own: example.com.',
+    })
+  else if (isIP(domain) !== 0)
+    c.report.fault(at, {
+      code: 'COOKIE_DOMAIN',
+      message: 'an address is no cookie domain',
+      mend: 'Leave it empty: host only.',
+    })
+  else if (publicUrls(c.settings).some(({ url }) => !covers(domain, url)))
+    c.report.fault(at, {
+      code: 'COOKIE_DOMAIN',
+      message: '`session.cookie_domain` is no parent of every public host',
+      mend: 'Choose a domain that all public URLs end in, or leave it empty.',
+    })
+}
+
+function covers(domain: string, url: PublicUrl): boolean {
+  // `*.example.com` holds no host `example.com`, so the star's own domain is its parent.
+  const host = url.wildcard ? url.hostname.slice(2) : url.hostname
+  return host === domain || host.endsWith(`.${domain}`)
+}
