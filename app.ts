@@ -44,7 +44,12 @@ export async function openApp(o: AppOptions): Promise<App> {
   const random = (bytes: number): Uint8Array => randomBytes(bytes)
   const stores = await openStores({ settings: settings.session, clock, emit: telemetry.emit, random })
   let current: Composed
-  const ender = createEnder({ sessions: stores.sessions, vault: stores.vault, emit: telemetry.emit, provider: (name) => current.providers.get(name) })
+  const ender = createEnder({
+    sessions: stores.sessions,
+    vault: stores.vault,
+    emit: telemetry.emit,
+    provider: (name) => current.providers.get(name),
+  })
   const long: LongLived = {
     ...stores,
     clock,
@@ -53,16 +58,23 @@ export async function openApp(o: AppOptions): Promise<App> {
     ender,
     limiter: createRateLimiter(clock),
     attemptKeys: deriveKeys(settings.session.secrets, 'login attempt'),
-    cookies: { session: deriveKeys(settings.session.secrets, 'session cookie').map((k) => k.toString('hex')), csrf: deriveKeys(settings.session.secrets, 'csrf') },
+    cookies: {
+      session: deriveKeys(settings.session.secrets, 'session cookie').map((k) => k.toString('hex')),
+      csrf: deriveKeys(settings.session.secrets, 'csrf'),
+    },
   }
   current = compose(1, settings, long, undefined)
   let draining = false
   const main = createServer(SERVER_LIMITS, (req, res) => serveMain(req, res, current))
-  const admin = settings.server.adminListen === undefined ? undefined : createServer(SERVER_LIMITS, (req, res) => void serveAdmin(req, res, current, long, () => draining))
+  const admin =
+    settings.server.adminListen === undefined
+      ? undefined
+      : createServer(SERVER_LIMITS, (req, res) => void serveAdmin(req, res, current, long, () => draining))
   const bound: string[] = []
   try {
     bound.push(`main=${await listen(main, settings.server.listen)}`)
-    if (admin !== undefined && settings.server.adminListen !== undefined) bound.push(`admin=${await listen(admin, settings.server.adminListen)}`)
+    if (admin !== undefined && settings.server.adminListen !== undefined)
+      bound.push(`admin=${await listen(admin, settings.server.adminListen)}`)
   } catch (e) {
     main.close()
     current.close()
@@ -113,8 +125,15 @@ function serveMain(req: IncomingMessage, res: ServerResponse, now: Composed): vo
 function serveVerify(req: IncomingMessage, res: ServerResponse, now: Composed): void {
   const head = req.method === 'HEAD'
   const failed = (e: unknown): void => {
-    now.verifyDeps.emit({ name: 'bug', fields: { where: 'verify', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' } })
-    writeHttp1(res, now.verifyDeps.errorAnswer({ code: 'INTERNAL_ERROR' }, { wants: 'fetch', acceptLanguage: '', correlationId: '' }), head)
+    now.verifyDeps.emit({
+      name: 'bug',
+      fields: { where: 'verify', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
+    })
+    writeHttp1(
+      res,
+      now.verifyDeps.errorAnswer({ code: 'INTERNAL_ERROR' }, { wants: 'fetch', acceptLanguage: '', correlationId: '' }),
+      head,
+    )
   }
   try {
     const answer = verify(rawFromHttp1(req), now.verifyDeps)
@@ -125,23 +144,54 @@ function serveVerify(req: IncomingMessage, res: ServerResponse, now: Composed): 
   }
 }
 
-async function serveAdmin(req: IncomingMessage, res: ServerResponse, now: Composed, long: LongLived, isDraining: () => boolean): Promise<void> {
+async function serveAdmin(
+  req: IncomingMessage,
+  res: ServerResponse,
+  now: Composed,
+  long: LongLived,
+  isDraining: () => boolean,
+): Promise<void> {
   const url = new URL(req.url ?? '/', 'http://admin.invalid')
   const answer = await adminAnswer(req.method ?? 'GET', url, now, long, isDraining)
   writeHttp1(res, answer, req.method === 'HEAD')
 }
 
-async function adminAnswer(method: string, url: URL, now: Composed, long: LongLived, isDraining: () => boolean): Promise<Answer> {
+async function adminAnswer(
+  method: string,
+  url: URL,
+  now: Composed,
+  long: LongLived,
+  isDraining: () => boolean,
+): Promise<Answer> {
   const { metrics } = long.telemetry
   if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'method not allowed' }, [['Allow', 'GET, HEAD']])
   switch (url.pathname) {
     case '/health':
       return health()
     case '/ready':
-      return ready(url.searchParams.get('scope'), { sessions: long.sessions, providers: now.providers, isDraining, setStoreUp: metrics.setStoreUp, setProviderUp: metrics.setProviderUp })
+      return ready(url.searchParams.get('scope'), {
+        sessions: long.sessions,
+        providers: now.providers,
+        isDraining,
+        setStoreUp: metrics.setStoreUp,
+        setProviderUp: metrics.setProviderUp,
+      })
     case '/metrics': {
-      await ready(null, { sessions: long.sessions, providers: now.providers, isDraining, setStoreUp: metrics.setStoreUp, setProviderUp: metrics.setProviderUp })
-      return { status: 200, headers: [['Content-Type', metrics.contentType], ['Cache-Control', 'no-store']], body: await metrics.text() }
+      await ready(null, {
+        sessions: long.sessions,
+        providers: now.providers,
+        isDraining,
+        setStoreUp: metrics.setStoreUp,
+        setProviderUp: metrics.setProviderUp,
+      })
+      return {
+        status: 200,
+        headers: [
+          ['Content-Type', metrics.contentType],
+          ['Cache-Control', 'no-store'],
+        ],
+        body: await metrics.text(),
+      }
     }
     default:
       return json(404, { error: 'not found', endpoints: ['/health', '/ready', '/ready?scope=local', '/metrics'] })
@@ -197,6 +247,13 @@ function keepLongLived(before: Settings, next: Settings): Settings {
       ...(old.verifyListen === undefined ? {} : { verifyListen: old.verifyListen }),
       ...(old.adminListen === undefined ? {} : { adminListen: old.adminListen }),
     },
-    session: { ...next.session, secrets: before.session.secrets, store: before.session.store, keyPrefix: before.session.keyPrefix, cookieName: before.session.cookieName, stallTimeoutMs: before.session.stallTimeoutMs },
+    session: {
+      ...next.session,
+      secrets: before.session.secrets,
+      store: before.session.store,
+      keyPrefix: before.session.keyPrefix,
+      cookieName: before.session.cookieName,
+      stallTimeoutMs: before.session.stallTimeoutMs,
+    },
   }
 }

@@ -50,7 +50,9 @@ async function main(argv: readonly string[]): Promise<number> {
       return checkConfig(dir, process.env, (line) => process.stdout.write(`${line}\n`))
     }
     default:
-      process.stderr.write(`traefik-bff: no command "${command}"${rest.length > 0 ? ` (${rest.join(' ')})` : ''}\n\n${HELP}`)
+      process.stderr.write(
+        `traefik-bff: no command "${command}"${rest.length > 0 ? ` (${rest.join(' ')})` : ''}\n\n${HELP}`,
+      )
       return 2
   }
 }

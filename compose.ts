@@ -16,7 +16,18 @@ import { createSignOutPages } from './middleware/pages/sign-out.ts'
 import { createProvider } from './middleware/provider/provider.ts'
 import type { Provider } from './middleware/provider/types.ts'
 import type { Telemetry } from './middleware/telemetry/telemetry.ts'
-import type { Broker, Clock, CookieKeys, Decision, EpochMs, Generation, Leases, SessionId, SessionStore, TokenVault } from './middleware/types.ts'
+import type {
+  Broker,
+  Clock,
+  CookieKeys,
+  Decision,
+  EpochMs,
+  Generation,
+  Leases,
+  SessionId,
+  SessionStore,
+  TokenVault,
+} from './middleware/types.ts'
 
 /** What outlives a reload. */
 export interface LongLived {
@@ -48,7 +59,12 @@ export interface Composed {
 export function compose(n: number, settings: Settings, long: LongLived, before: Composed | undefined): Composed {
   const { emit } = long.telemetry
   const generation = createGeneration(n, settings)
-  const providers = new Map([...settings.providers].map(([name, s]) => [name, takeOver(before, name, settings) ?? createProvider({ settings: s, clock: long.clock, emit, random: long.random })]))
+  const providers = new Map(
+    [...settings.providers].map(([name, s]) => [
+      name,
+      takeOver(before, name, settings) ?? createProvider({ settings: s, clock: long.clock, emit, random: long.random }),
+    ]),
+  )
   for (const [name, old] of before?.providers ?? []) if (providers.get(name) !== old) old.close()
   const broker = createBroker({
     settings: () => settings,
@@ -60,11 +76,28 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     emit,
     random: long.random,
     end: (ids, reason) => long.ender.end(ids, reason),
-    authorizeSignIn: (claims, provider) => maySignIn(settings.providers.get(provider)?.require ?? { emailDomains: [], groups: [], claims: {} }, claims),
+    authorizeSignIn: (claims, provider) => maySignIn(provider.require, claims),
   })
   const errorAnswer = createErrorAnswer()
-  const shared = { now: generation, sessions: long.sessions, broker, clock: long.clock, random: long.random, emit, cookies: long.cookies, errorAnswer }
-  const login: LoginDeps = { ...shared, providers, vault: long.vault, attemptKeys: long.attemptKeys, pages: createSignOutPages(), ender: long.ender, limiter: long.limiter }
+  const shared = {
+    now: generation,
+    sessions: long.sessions,
+    broker,
+    clock: long.clock,
+    random: long.random,
+    emit,
+    cookies: long.cookies,
+    errorAnswer,
+  }
+  const login: LoginDeps = {
+    ...shared,
+    providers,
+    vault: long.vault,
+    attemptKeys: long.attemptKeys,
+    pages: createSignOutPages(),
+    ender: long.ender,
+    limiter: long.limiter,
+  }
   const base = settings.server.basePath
   return {
     generation,
@@ -78,7 +111,10 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
       identityHeaders: createIdentity(settings, emit),
       observe: (mouth, d, started) => observe(long, mouth, d, started),
     },
-    express: createExpressApp(login, createSessionWriter({ settings: settings.session, store: long.expressStore, signingKeys: long.cookies.session })),
+    express: createExpressApp(
+      login,
+      createSessionWriter({ settings: settings.session, store: long.expressStore, signingKeys: long.cookies.session }),
+    ),
     close: () => {
       for (const p of providers.values()) p.close()
     },
@@ -88,7 +124,9 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
 function takeOver(before: Composed | undefined, name: string, settings: Settings): Provider | undefined {
   const old = before?.generation.settings.providers.get(name)
   const next = settings.providers.get(name)
-  return old !== undefined && JSON.stringify(comparable(old)) === JSON.stringify(comparable(next)) ? before?.providers.get(name) : undefined
+  return old !== undefined && JSON.stringify(comparable(old)) === JSON.stringify(comparable(next))
+    ? before?.providers.get(name)
+    : undefined
 }
 
 /** Secrets stringify as `[secret]`, so they are compared by what they say. */

@@ -27,7 +27,12 @@ export async function serve(dir: string, env: NodeJS.ProcessEnv): Promise<number
   telemetry.log.info({ listeners: app.listeners }, 'traefik-bff ready')
   const files = ['settings.yaml', 'routes.yaml'].map((f) => join(dir, f))
   const again = (): void => reload(dir, env, app, telemetry)
-  for (const file of files) watchFile(file, { interval: POLL_MS, persistent: false }, (now, before) => now.mtimeMs !== before.mtimeMs && again())
+  for (const file of files)
+    watchFile(
+      file,
+      { interval: POLL_MS, persistent: false },
+      (now, before) => now.mtimeMs !== before.mtimeMs && again(),
+    )
   process.on('SIGHUP', again)
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', () => resolve())
@@ -43,7 +48,9 @@ function readOrExplain(dir: string, env: NodeJS.ProcessEnv): Settings | number {
   for (const w of loaded.warnings) process.stderr.write(`${formatFinding(w)}\n`)
   if (loaded.ok) return loaded.settings
   for (const f of loaded.faults) process.stderr.write(`${formatFinding(f)}\n`)
-  process.stderr.write(`traefik-bff: not started: ${loaded.faults.length} fault${loaded.faults.length === 1 ? '' : 's'} in the config\n`)
+  process.stderr.write(
+    `traefik-bff: not started: ${loaded.faults.length} fault${loaded.faults.length === 1 ? '' : 's'} in the config\n`,
+  )
   return loaded.unreadable ? 2 : 1
 }
 
@@ -54,10 +61,17 @@ function reload(dir: string, env: NodeJS.ProcessEnv, app: App, telemetry: Teleme
     return
   }
   const restart = app.reload(loaded.settings)
-  telemetry.emit({ name: 'config_reloaded', fields: { warnings: loaded.warnings.map((w) => formatFinding(w)), ...(restart.length === 0 ? {} : { needs_restart: restart }) } })
+  telemetry.emit({
+    name: 'config_reloaded',
+    fields: {
+      warnings: loaded.warnings.map((w) => formatFinding(w)),
+      ...(restart.length === 0 ? {} : { needs_restart: restart }),
+    },
+  })
 }
 
 function explain(e: unknown): string {
-  if (e instanceof Error && 'code' in e && e.code === 'EADDRINUSE') return `${e.message}. Another process listens there; change server.listen or stop it.`
+  if (e instanceof Error && 'code' in e && e.code === 'EADDRINUSE')
+    return `${e.message}. Another process listens there; change server.listen or stop it.`
   return e instanceof Error ? e.message : 'unknown error'
 }

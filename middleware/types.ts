@@ -217,7 +217,13 @@ export type Step = (c: Context, deps: DecideDeps) => Maybe<Decision | undefined>
 export type Principal =
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'user'; readonly session: LiveSession }
-  | { readonly kind: 'machine'; readonly issuer: string; readonly claims: Claims; readonly token: Secret; readonly expiresAt: EpochMs }
+  | {
+      readonly kind: 'machine'
+      readonly issuer: string
+      readonly claims: Claims
+      readonly token: Secret
+      readonly expiresAt: EpochMs
+    }
 
 // --- Sessions. The record is written once at login (express-session); what changes is ours and versioned; both in one slot.
 
@@ -325,7 +331,12 @@ export interface SessionStore {
   touch(id: SessionId, idleUntil: EpochMs): Promise<Write>
   /** Record, state, tokens, lease and indexes at once, then told to all replicas. Returns those that were there. */
   end(ids: readonly SessionId[], reason: EndReason): Promise<readonly SessionId[]>
-  find(by: { readonly issuer: string; readonly sub: string } | { readonly issuer: string; readonly sid: string } | { readonly handle: Handle }): Promise<readonly LiveSession[]>
+  find(
+    by:
+      | { readonly issuer: string; readonly sub: string }
+      | { readonly issuer: string; readonly sid: string }
+      | { readonly handle: Handle },
+  ): Promise<readonly LiveSession[]>
   /** Everything, a page at a time, for `traefik-bff sessions`. */
   list(): AsyncIterable<LiveSession>
   /** True the first time: logout token jti, login attempt. */
@@ -349,7 +360,11 @@ export interface TokenVault {
   /** Forget one slot (it failed its checks, or was rejected upstream). */
   drop(id: SessionId, slot: string): Promise<Write>
   /** Stores what the provider rotated to. 'changed' for any but the newest fence; never creates. */
-  rotate(id: SessionId, next: { readonly refreshToken?: Secret; readonly idToken?: Secret; readonly tokens: readonly ServiceToken[] }, fence: number): Promise<Write>
+  rotate(
+    id: SessionId,
+    next: { readonly refreshToken?: Secret; readonly idToken?: Secret; readonly tokens: readonly ServiceToken[] },
+    fence: number,
+  ): Promise<Write>
   /** Machine tokens, one per service for all users: shared by replicas through the store. */
   machineToken(service: string): Promise<ServiceToken | undefined>
   keepMachineToken(service: string, token: ServiceToken): Promise<void>
@@ -385,7 +400,11 @@ export type TokenAnswer =
 
 export interface Broker {
   /** Warm: a value, not a promise. `again`: the upstream rejected this one, get another. */
-  token(subject: Subject, service: string, ask: { readonly rejected?: TokenId; readonly correlationId: string }): Maybe<TokenAnswer>
+  token(
+    subject: Subject,
+    service: string,
+    ask: { readonly rejected?: TokenId; readonly correlationId: string },
+  ): Maybe<TokenAnswer>
   /** After login: tokens for all services of the session, never holding the login for long. Resolves with those mapped. */
   warmUp(session: LiveSession, correlationId: string): Promise<readonly string[]>
   /** Services whose token is held or not yet tried. */

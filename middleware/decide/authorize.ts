@@ -21,7 +21,8 @@ export function authorize(c: Context, deps: DecideDeps): Decision | undefined {
 export function authorizeScopes(c: Context, deps: DecideDeps): Decision | undefined {
   const has = c.token?.scopes ?? []
   for (const { scopes } of rulesOf(c, deps)) {
-    if (scopes.length > 0 && !scopes.some((s) => has.includes(s))) return forbid(c, `scopes: one of ${scopes.join(' ')}`)
+    if (scopes.length > 0 && !scopes.some((s) => has.includes(s)))
+      return forbid(c, `scopes: one of ${scopes.join(' ')}`)
   }
   return undefined
 }
@@ -63,9 +64,17 @@ function stepUp(c: Context, deps: DecideDeps, r: Require): Decision | undefined 
   const tooOld = r.maxAgeS !== undefined && deps.clock.wallMs() - state.authTime > r.maxAgeS * 1000
   if (!acrFails && !tooOld) return undefined
   if (c.facts.wants === 'navigation') {
-    return { kind: 'login', code: 'STEP_UP_REQUIRED', ...(acrFails ? { acrValues: r.acr.join(' ') } : {}), ...(tooOld && r.maxAgeS !== undefined ? { maxAgeS: r.maxAgeS } : {}) }
+    return {
+      kind: 'login',
+      code: 'STEP_UP_REQUIRED',
+      ...(acrFails ? { acrValues: r.acr.join(' ') } : {}),
+      ...(tooOld && r.maxAgeS !== undefined ? { maxAgeS: r.maxAgeS } : {}),
+    }
   }
-  const wanted = [...(acrFails ? [`acr_values="${r.acr.join(' ')}"`] : []), ...(tooOld && r.maxAgeS !== undefined ? [`max_age="${r.maxAgeS}"`] : [])]
+  const wanted = [
+    ...(acrFails ? [`acr_values="${r.acr.join(' ')}"`] : []),
+    ...(tooOld && r.maxAgeS !== undefined ? [`max_age="${r.maxAgeS}"`] : []),
+  ]
   const wwwAuthenticate = `Bearer error="insufficient_user_authentication", error_description="A stronger or fresher sign-in is required", ${wanted.join(', ')}`
   return { kind: 'refuse', code: 'STEP_UP_REQUIRED', wwwAuthenticate, ...about(c) }
 }
@@ -75,5 +84,8 @@ function forbid(c: Context, rule: string): Refuse {
 }
 
 function about(c: Context): { route?: Route; principal?: NonNullable<Context['principal']> } {
-  return { ...(c.route === undefined ? {} : { route: c.route }), ...(c.principal === undefined ? {} : { principal: c.principal }) }
+  return {
+    ...(c.route === undefined ? {} : { route: c.route }),
+    ...(c.principal === undefined ? {} : { principal: c.principal }),
+  }
 }

@@ -6,7 +6,14 @@ export function buildHeaders(c: Context, deps: DecideDeps): Decision | undefined
   if (route === undefined || principal === undefined) return undefined
   const set = [...deps.identityHeaders(principal, route.service, facts.correlationId)]
   if (token !== undefined) set.push(['Authorization', `Bearer ${token.value.reveal()}`])
-  const allow: Allow = { kind: 'allow', principal, route, set, token, openUntil: openUntil(principal, route.websocketMaxAgeMs, deps) }
+  const allow: Allow = {
+    kind: 'allow',
+    principal,
+    route,
+    set,
+    token,
+    openUntil: openUntil(principal, route.websocketMaxAgeMs, deps),
+  }
   return allow
 }
 

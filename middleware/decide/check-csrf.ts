@@ -21,10 +21,13 @@ export function checkCsrf(c: Context, deps: DecideDeps): Decision | undefined {
   const unsafe = !SAFE.has(facts.method)
   if (!unsafe && route.csrf !== 'strict') return undefined
   if (facts.csrf.origin !== undefined && !isOurs(facts, deps)) return refuse('foreign Origin')
-  if (route.csrf === 'origin') return provesOrigin(facts, deps) ? undefined : refuse('neither Origin nor Sec-Fetch-Site says same origin')
+  if (route.csrf === 'origin')
+    return provesOrigin(facts, deps) ? undefined : refuse('neither Origin nor Sec-Fetch-Site says same origin')
   const token = facts.csrf.token
   if (token === undefined) return refuse('no CSRF token')
-  return checkCsrfToken(token, principal.session.id, deps.cookies.csrf) ? undefined : refuse('CSRF token is not of this session')
+  return checkCsrfToken(token, principal.session.id, deps.cookies.csrf)
+    ? undefined
+    : refuse('CSRF token is not of this session')
 }
 
 function isForeignFetch(f: RequestFacts, deps: DecideDeps): boolean {

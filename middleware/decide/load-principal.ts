@@ -20,7 +20,12 @@ export function loadPrincipal(c: Context, deps: DecideDeps): Maybe<Decision | un
   return judge(c, deps, id, found)
 }
 
-function judge(c: Context, deps: DecideDeps, id: SessionId, found: LiveSession | undefined | 'down'): Maybe<Decision | undefined> {
+function judge(
+  c: Context,
+  deps: DecideDeps,
+  id: SessionId,
+  found: LiveSession | undefined | 'down',
+): Maybe<Decision | undefined> {
   if (found === 'down') return { kind: 'unavailable', code: 'STORE_UNAVAILABLE', retryAfterS: 2 }
   if (found === undefined) return explainMissing(c, deps, id)
   const verdict = judgeSession(found, deps, c.facts.hostname)
@@ -37,7 +42,8 @@ function judge(c: Context, deps: DecideDeps, id: SessionId, found: LiveSession |
  */
 function judgeSession(s: LiveSession, deps: DecideDeps, hostname: string): ReturnType<typeof stateOf> {
   const state = stateOf(s, hostname, deps)
-  if (state === 'expired') deps.end([s.id], deps.clock.wallMs() >= s.record.expiresAt ? 'absolute_timeout' : 'idle_timeout')
+  if (state === 'expired')
+    deps.end([s.id], deps.clock.wallMs() >= s.record.expiresAt ? 'absolute_timeout' : 'idle_timeout')
   return state
 }
 
@@ -75,7 +81,14 @@ function routeOf(c: Context): Pick<Refuse, 'route'> {
 /** Which of two is the victim's own cannot be told: refuse, and expire the host-only variant and those of the domains. */
 function twoCookies(c: Context, deps: DecideDeps): Refuse {
   const setCookies = expireCookies(deps.now.settings.session, c.facts.hostname, c.facts.origin.startsWith('https:'))
-  return { kind: 'refuse', code: 'BAD_REQUEST', why: 'two different session cookies', detail: 'two_session_cookies', setCookies, ...routeOf(c) }
+  return {
+    kind: 'refuse',
+    code: 'BAD_REQUEST',
+    why: 'two different session cookies',
+    detail: 'two_session_cookies',
+    setCookies,
+    ...routeOf(c),
+  }
 }
 
 function touch(s: LiveSession, deps: DecideDeps): void {

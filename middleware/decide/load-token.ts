@@ -5,8 +5,12 @@ export function loadToken(c: Context, deps: DecideDeps): Maybe<Decision | undefi
   const { route, principal } = c
   if (route?.service === undefined || principal?.kind !== 'user') return undefined
   const service = route.service
-  if (deps.now.settings.services.get(service)?.audience === undefined) return none(c, deps, service, 'no audience configured')
-  const ask = { correlationId: c.facts.correlationId, ...(c.facts.again === undefined ? {} : { rejected: c.facts.again.rejected }) }
+  if (deps.now.settings.services.get(service)?.audience === undefined)
+    return none(c, deps, service, 'no audience configured')
+  const ask = {
+    correlationId: c.facts.correlationId,
+    ...(c.facts.again === undefined ? {} : { rejected: c.facts.again.rejected }),
+  }
   const answer = deps.broker.token({ kind: 'session', session: principal.session }, service, ask)
   return answer instanceof Promise ? answer.then((a) => take(c, deps, service, a)) : take(c, deps, service, answer)
 }
@@ -15,7 +19,8 @@ function take(c: Context, deps: DecideDeps, service: string, answer: TokenAnswer
   switch (answer.kind) {
     case 'token': {
       // By name, once more: a token of another service must not leave through here, whatever the broker did.
-      if (answer.token.service !== service && answer.token.service !== '@login') return none(c, deps, service, 'token of another service')
+      if (answer.token.service !== service && answer.token.service !== '@login')
+        return none(c, deps, service, 'token of another service')
       c.token = answer.token
       deps.emit({ name: 'token_found', correlationId: c.facts.correlationId, fields: { service } })
       return undefined
@@ -23,13 +28,26 @@ function take(c: Context, deps: DecideDeps, service: string, answer: TokenAnswer
     case 'none':
       return none(c, deps, service, answer.reason)
     case 'ended':
-      return c.facts.wants === 'navigation' ? { kind: 'login', code: 'SESSION_EXPIRED' } : { kind: 'refuse', code: 'SESSION_EXPIRED' }
+      return c.facts.wants === 'navigation'
+        ? { kind: 'login', code: 'SESSION_EXPIRED' }
+        : { kind: 'refuse', code: 'SESSION_EXPIRED' }
     case 'down':
-      return { kind: 'unavailable', code: answer.what === 'store' ? 'STORE_UNAVAILABLE' : 'PROVIDER_UNAVAILABLE', retryAfterS: answer.retryAfterS }
+      return {
+        kind: 'unavailable',
+        code: answer.what === 'store' ? 'STORE_UNAVAILABLE' : 'PROVIDER_UNAVAILABLE',
+        retryAfterS: answer.retryAfterS,
+      }
   }
 }
 
 function none(c: Context, deps: DecideDeps, service: string, reason: string): Refuse {
   deps.emit({ name: 'no_token_available', correlationId: c.facts.correlationId, fields: { service, reason } })
-  return { kind: 'refuse', code: 'NO_TOKEN_AVAILABLE', service, why: reason, ...(c.route === undefined ? {} : { route: c.route }), ...(c.principal === undefined ? {} : { principal: c.principal }) }
+  return {
+    kind: 'refuse',
+    code: 'NO_TOKEN_AVAILABLE',
+    service,
+    why: reason,
+    ...(c.route === undefined ? {} : { route: c.route }),
+    ...(c.principal === undefined ? {} : { principal: c.principal }),
+  }
 }

@@ -13,8 +13,10 @@ export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
   const { won } = deps.now.match(asked)
   const route = won ?? (facts.pinned === undefined ? undefined : pinnedRoute(facts.pinned))
   if (route === undefined) return no('NO_ROUTE', 'no route')
-  if (facts.pinned !== undefined && route.service !== facts.pinned) return no('FORBIDDEN', 'service= contradicts the route', route)
-  if (facts.encoded.some((e) => !route.encoded.includes(e))) return no('BAD_REQUEST', 'encoded character that the route does not take', route)
+  if (facts.pinned !== undefined && route.service !== facts.pinned)
+    return no('FORBIDDEN', 'service= contradicts the route', route)
+  if (facts.encoded.some((e) => !route.encoded.includes(e)))
+    return no('BAD_REQUEST', 'encoded character that the route does not take', route)
   if (route.auth === 'deny') return no('FORBIDDEN', 'auth: deny', route)
   c.route = route
   return undefined
@@ -22,7 +24,17 @@ export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
 
 /** A pin with no route beside it: plain `session` and `csrf: token`. */
 function pinnedRoute(service: string): Route {
-  return { id: `service:${service}`, path: '/*', methods: [], auth: 'session', csrf: 'token', require: NO_REQUIRE, encoded: [], bearer: [], service }
+  return {
+    id: `service:${service}`,
+    path: '/*',
+    methods: [],
+    auth: 'session',
+    csrf: 'token',
+    require: NO_REQUIRE,
+    encoded: [],
+    bearer: [],
+    service,
+  }
 }
 
 /**
@@ -33,7 +45,14 @@ export function allowAnonymous(c: Context, deps: DecideDeps): Decision | undefin
   const route = c.route
   if (route === undefined) return undefined
   if (route.auth !== 'public' && !isAllowedPreflight(c.facts, deps)) return undefined
-  return { kind: 'allow', principal: { kind: 'anonymous' }, route, set: [['X-Correlation-ID', c.facts.correlationId]], token: undefined, openUntil: undefined }
+  return {
+    kind: 'allow',
+    principal: { kind: 'anonymous' },
+    route,
+    set: [['X-Correlation-ID', c.facts.correlationId]],
+    token: undefined,
+    openUntil: undefined,
+  }
 }
 
 function isAllowedPreflight(f: RequestFacts, deps: DecideDeps): boolean {

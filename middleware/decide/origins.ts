@@ -25,7 +25,8 @@ export function compileOrigins(urls: readonly PublicUrl[]): Origins {
     if (found !== undefined) return found
     for (const u of wild) {
       const hostname = host.replace(/:\d+$/, '')
-      if (coversLabel(u, hostname) && hostForms(u, hostname).includes(host)) return { origin: originText(u, hostname), hostname }
+      if (coversLabel(u, hostname) && hostForms(u, hostname).includes(host))
+        return { origin: originText(u, hostname), hostname }
     }
     return undefined
   }
@@ -59,11 +60,18 @@ function looksPublic(urls: readonly PublicUrl[], host: string): boolean {
   return urls.some((u) => {
     const same = u.wildcard ? hostname.endsWith(u.hostname.slice(1)) : hostname === u.hostname
     // A loopback name is shared by everything on the machine, so there the port tells us apart from the gateway.
-    return same && (!isLoopbackName(hostname) || port === (u.port === '' ? '' : u.port) || port === DEFAULT_PORT[u.protocol])
+    return (
+      same && (!isLoopbackName(hostname) || port === (u.port === '' ? '' : u.port) || port === DEFAULT_PORT[u.protocol])
+    )
   })
 }
 
 /** Names and addresses that never leave the machine. */
 export function isLoopbackName(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
+  return (
+    hostname === 'localhost' ||
+    hostname.endsWith('.localhost') ||
+    hostname === '[::1]' ||
+    /^127(?:\.\d{1,3}){3}$/.test(hostname)
+  )
 }

@@ -35,7 +35,11 @@ export function compileRoutes(routes: readonly Route[]): (f: Wanted) => RouteMat
     const first = candidates[0]
     if (first === undefined || hidesCase(folded, f.path, first)) return { won: undefined, rest: '', over: [] }
     const won = first.routes.find((r) => r.methods.length === 0 || r.methods.includes(f.method))
-    return { won, rest: first.wildcard ? restOf(f.path, first.pattern) : '', over: candidates.slice(1).flatMap((l) => l.routes) }
+    return {
+      won,
+      rest: first.wildcard ? restOf(f.path, first.pattern) : '',
+      over: candidates.slice(1).flatMap((l) => l.routes),
+    }
   }
 }
 

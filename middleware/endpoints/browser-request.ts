@@ -8,7 +8,11 @@ import type { BrowserRequest, Generation, RawRequest } from '../types.ts'
  * Reads a request to one of our own endpoints. Host and client address come from forwarded headers only behind a
  * configured peer; X-Forwarded-Method, -Uri and -Prefix are read from nobody. Undefined: the host is not ours.
  */
-export function readBrowserRequest(req: IncomingMessage & { readonly body?: unknown }, now: Generation, random: (bytes: number) => Uint8Array): BrowserRequest | undefined {
+export function readBrowserRequest(
+  req: IncomingMessage & { readonly body?: unknown },
+  now: Generation,
+  random: (bytes: number) => Uint8Array,
+): BrowserRequest | undefined {
   const raw = rawFromHttp1(req)
   const origin = now.originOf(hostOf(raw, now))
   if (origin === undefined) return undefined

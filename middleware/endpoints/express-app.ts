@@ -12,7 +12,13 @@ import { readBrowserRequest } from './browser-request.ts'
 import { health } from './health.ts'
 import { csrfToken, sessionStatus } from './session.ts'
 
-export type WriteSession = (req: IncomingMessage, res: ServerResponse, secure: boolean, id: SessionId, record: SessionRecord) => Promise<void>
+export type WriteSession = (
+  req: IncomingMessage,
+  res: ServerResponse,
+  secure: boolean,
+  id: SessionId,
+  record: SessionRecord,
+) => Promise<void>
 
 type Endpoint = (r: BrowserRequest, deps: LoginDeps, save: SaveRecord) => Promise<Answer> | Answer
 
@@ -25,7 +31,14 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
   app.disable('x-powered-by')
   app.disable('etag')
   // The CSP is each page's own (its style is hashed); HSTS and upgrade-insecure-requests are the gateway's to decide.
-  app.use(helmet({ contentSecurityPolicy: false, strictTransportSecurity: false, referrerPolicy: { policy: 'no-referrer' }, xFrameOptions: { action: 'deny' } }))
+  app.use(
+    helmet({
+      contentSecurityPolicy: false,
+      strictTransportSecurity: false,
+      referrerPolicy: { policy: 'no-referrer' },
+      xFrameOptions: { action: 'deny' },
+    }),
+  )
   const base = deps.now.settings.server.basePath
   const on = (endpoint: Endpoint) => (req: Request, res: Response) => serve(endpoint, req, res, deps, writeSession)
   const limit = '16kb'
@@ -35,7 +48,10 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
   app.get(`${base}/callback`, on(finishLogin))
   app.get(`${base}/logout`, on(confirmLogout))
   app.post(`${base}/logout`, body, on(logout))
-  app.get(`${base}/logged-out`, on((r, d) => d.pages.loggedOut({ loginUrl: `${base}/login` }, r)))
+  app.get(
+    `${base}/logged-out`,
+    on((r, d) => d.pages.loggedOut({ loginUrl: `${base}/login` }, r)),
+  )
   app.get(`${base}/csrf`, on(csrfToken))
   app.get('/api/auth/session', on(sessionStatus))
   app.use(on((r, d) => d.errorAnswer({ code: 'NO_ROUTE', status: 404 }, r)))
@@ -43,12 +59,28 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
   return app
 }
 
-async function serve(endpoint: Endpoint, req: Request, res: Response, deps: LoginDeps, writeSession: WriteSession): Promise<void> {
+async function serve(
+  endpoint: Endpoint,
+  req: Request,
+  res: Response,
+  deps: LoginDeps,
+  writeSession: WriteSession,
+): Promise<void> {
   const r = readBrowserRequest(req, deps.now, deps.random)
   if (r === undefined) {
     const id = correlationId(rawFromHttp1(req), deps.random)
-    deps.emit({ name: 'request_refused', correlationId: id, fields: { code: 'BAD_REQUEST', why: 'host is not in public_url' } })
-    send(res, deps.errorAnswer({ code: 'BAD_REQUEST', detail: 'This host is not one of ours.' }, { wants: 'fetch', acceptLanguage: '', correlationId: id }))
+    deps.emit({
+      name: 'request_refused',
+      correlationId: id,
+      fields: { code: 'BAD_REQUEST', why: 'host is not in public_url' },
+    })
+    send(
+      res,
+      deps.errorAnswer(
+        { code: 'BAD_REQUEST', detail: 'This host is not one of ours.' },
+        { wants: 'fetch', acceptLanguage: '', correlationId: id },
+      ),
+    )
     return
   }
   const save: SaveRecord = (id, record) => writeSession(req, res, r.origin.startsWith('https:'), id, record)
@@ -58,7 +90,11 @@ async function serve(endpoint: Endpoint, req: Request, res: Response, deps: Logi
 /** Errors become an outage or a bug, never a stack trace; what Express's own parsers refuse is a bad request. */
 function fail(e: unknown, req: Request, res: Response, deps: LoginDeps): void {
   const r = readBrowserRequest(req, deps.now, deps.random)
-  const asker = r ?? { wants: 'fetch' as const, acceptLanguage: '', correlationId: correlationId(rawFromHttp1(req), deps.random) }
+  const asker = r ?? {
+    wants: 'fetch' as const,
+    acceptLanguage: '',
+    correlationId: correlationId(rawFromHttp1(req), deps.random),
+  }
   if (res.headersSent) {
     res.destroy()
     return
@@ -72,7 +108,11 @@ function fail(e: unknown, req: Request, res: Response, deps: LoginDeps): void {
     send(res, deps.errorAnswer({ code: 'BAD_REQUEST', status }, asker))
     return
   }
-  deps.emit({ name: 'bug', correlationId: asker.correlationId, fields: { where: 'endpoint', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' } })
+  deps.emit({
+    name: 'bug',
+    correlationId: asker.correlationId,
+    fields: { where: 'endpoint', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
+  })
   send(res, deps.errorAnswer({ code: 'INTERNAL_ERROR' }, asker))
 }
 

@@ -10,7 +10,13 @@ export function json(status: number, body: unknown, headers: readonly (readonly 
   const text = JSON.stringify(body)
   return {
     status,
-    headers: [['Content-Type', 'application/json'], ['Cache-Control', 'no-store'], ['Vary', 'Cookie'], ...headers, ['Content-Length', String(Buffer.byteLength(text))]],
+    headers: [
+      ['Content-Type', 'application/json'],
+      ['Cache-Control', 'no-store'],
+      ['Vary', 'Cookie'],
+      ...headers,
+      ['Content-Length', String(Buffer.byteLength(text))],
+    ],
     body: text,
   }
 }
@@ -18,7 +24,15 @@ export function json(status: number, body: unknown, headers: readonly (readonly 
 /** Two different session cookies: which one is the victim's own cannot be told. */
 export function twoCookies(r: BrowserRequest, deps: LoginDeps): Answer {
   const headers = setCookies(expireCookies(deps.now.settings.session, r.hostname, isSecure(r)))
-  return deps.errorAnswer({ code: 'BAD_REQUEST', detail: 'Two different session cookies came with this request.', headers, clearUrl: `${deps.now.settings.server.basePath}/login?prompt=login` }, r)
+  return deps.errorAnswer(
+    {
+      code: 'BAD_REQUEST',
+      detail: 'Two different session cookies came with this request.',
+      headers,
+      clearUrl: `${deps.now.settings.server.basePath}/login?prompt=login`,
+    },
+    r,
+  )
 }
 
 /** The one live session of a request; 'two' where the cookies contradict each other. */
@@ -36,11 +50,17 @@ export async function sessionStatus(r: BrowserRequest, deps: LoginDeps): Promise
   const key = deps.cookies.csrf[0]
   if (judged === undefined || key === undefined) {
     const code = distinctCookies(r, deps.now).length > 0 ? 'SESSION_EXPIRED' : 'NO_SESSION'
-    return json(401, { authenticated: false, login_url: `${deps.now.settings.server.basePath}/login` }, [['X-BFF-Error', code]])
+    return json(401, { authenticated: false, login_url: `${deps.now.settings.server.basePath}/login` }, [
+      ['X-BFF-Error', code],
+    ])
   }
   const { record, state, idleUntil } = judged.session
   const services = deps.broker.services(judged.session)
-  deps.emit({ name: 'session_status', correlationId: r.correlationId, fields: { services_count: services.length, session: record.handle } })
+  deps.emit({
+    name: 'session_status',
+    correlationId: r.correlationId,
+    fields: { services_count: services.length, session: record.handle },
+  })
   return json(200, {
     authenticated: true,
     sub: record.sub,
@@ -61,7 +81,8 @@ function textOf(value: unknown): string | null {
 export async function csrfToken(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
   const judged = await currentSession(r, deps)
   if (judged === 'two') return twoCookies(r, deps)
-  if (judged === undefined) return deps.errorAnswer({ code: 'NO_SESSION', loginUrl: `${deps.now.settings.server.basePath}/login` }, r)
+  if (judged === undefined)
+    return deps.errorAnswer({ code: 'NO_SESSION', loginUrl: `${deps.now.settings.server.basePath}/login` }, r)
   const cookie = csrfCookie(judged.id, r, deps)
   return json(200, { csrf_token: cookie.slice(CSRF_COOKIE.length + 1, cookie.indexOf(';')) }, setCookies([cookie]))
 }

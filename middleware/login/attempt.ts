@@ -54,20 +54,42 @@ export function deriveAttempt(random: string, key: Buffer, at: AttemptContext): 
 
 /** The cookie's value: the attempt, readable, and its MAC. */
 export function sealAttempt(a: Attempt, key: Buffer): string {
-  const payload = Buffer.from(JSON.stringify([a.random, a.startedAt, a.returnTo, a.provider, a.acrValues ?? null, a.maxAgeS ?? null])).toString('base64url')
+  const payload = Buffer.from(
+    JSON.stringify([a.random, a.startedAt, a.returnTo, a.provider, a.acrValues ?? null, a.maxAgeS ?? null]),
+  ).toString('base64url')
   return `${payload}.${macOf(payload, key).toString('base64url')}`
 }
 
 /** The attempt in a cookie, with the key that sealed it; undefined for anything that is not ours. */
-export function openAttempt(value: string, keys: readonly Buffer[]): { readonly attempt: Attempt; readonly key: Buffer } | undefined {
+export function openAttempt(
+  value: string,
+  keys: readonly Buffer[],
+): { readonly attempt: Attempt; readonly key: Buffer } | undefined {
   const [payload, mac, more] = value.split('.')
   if (payload === undefined || mac === undefined || more !== undefined || value.length > 4096) return undefined
   const given = Buffer.from(mac, 'base64url')
   const key = keys.find((k) => given.length === 32 && timingSafeEqual(given, macOf(payload, k)))
   if (key === undefined) return undefined
-  const parsed = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as [string, EpochMs, string, string, string | null, number | null]
+  const parsed = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as [
+    string,
+    EpochMs,
+    string,
+    string,
+    string | null,
+    number | null,
+  ]
   const [random, startedAt, returnTo, provider, acrValues, maxAgeS] = parsed
-  return { key, attempt: { random, startedAt, returnTo, provider, ...(acrValues === null ? {} : { acrValues }), ...(maxAgeS === null ? {} : { maxAgeS }) } }
+  return {
+    key,
+    attempt: {
+      random,
+      startedAt,
+      returnTo,
+      provider,
+      ...(acrValues === null ? {} : { acrValues }),
+      ...(maxAgeS === null ? {} : { maxAgeS }),
+    },
+  }
 }
 
 function macOf(payload: string, key: Buffer): Buffer {
@@ -85,7 +107,13 @@ export function attemptCookie(name: string, value: string, place: CookiePlace, m
 }
 
 /** Cookies that a login start sets: the attempt, the index with it, and the removal of those that are one too many. */
-export function startCookies(derivedName: string, sealed: string, index: string | undefined, callback: CookiePlace, login: CookiePlace): string[] {
+export function startCookies(
+  derivedName: string,
+  sealed: string,
+  index: string | undefined,
+  callback: CookiePlace,
+  login: CookiePlace,
+): string[] {
   const known = (index ?? '').split('.').filter((n) => /^[\w-]{10}$/.test(n) && n !== derivedName)
   const all = [...known, derivedName]
   const out = all.slice(0, Math.max(0, all.length - MAX_ATTEMPTS))

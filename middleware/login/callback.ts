@@ -3,8 +3,27 @@ import { PROVIDER_ERRORS } from '../decision.ts'
 import { ProviderRejected, ProviderUnavailable } from '../provider/errors.ts'
 import type { LoginResult, Provider } from '../provider/types.ts'
 import type { Answer, BrowserRequest, LoginCode } from '../types.ts'
-import { ATTEMPT_COOKIE, ATTEMPT_LIFE_MS, INDEX_COOKIE, MAX_ATTEMPTS, USED, attemptCookie, deriveAttempt, openAttempt, type Attempt, type Derived } from './attempt.ts'
-import { callbackPath, isSecure, redirectUri, setCookies, withHeaders, type LoginDeps, type SaveRecord } from './deps.ts'
+import {
+  ATTEMPT_COOKIE,
+  ATTEMPT_LIFE_MS,
+  INDEX_COOKIE,
+  MAX_ATTEMPTS,
+  USED,
+  attemptCookie,
+  deriveAttempt,
+  openAttempt,
+  type Attempt,
+  type Derived,
+} from './attempt.ts'
+import {
+  callbackPath,
+  isSecure,
+  redirectUri,
+  setCookies,
+  withHeaders,
+  type LoginDeps,
+  type SaveRecord,
+} from './deps.ts'
 import { maySignIn } from './granted.ts'
 import { openSession } from './open-session.ts'
 import { tooMany } from './start.ts'
@@ -35,7 +54,8 @@ export async function finishLogin(r: BrowserRequest, deps: LoginDeps, save: Save
 
 async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: SaveRecord): Promise<Answer> {
   if ((await found.provider.checkCallbackIssuer(r.query)) !== 'ok') return fail(r, deps, 'LOGIN_ISSUER_MISMATCH', found)
-  if (!(await deps.sessions.once(`login|${found.derived.state}`, ATTEMPT_LIFE_MS))) return fail(r, deps, 'LOGIN_REPLAYED', found)
+  if (!(await deps.sessions.once(`login|${found.derived.state}`, ATTEMPT_LIFE_MS)))
+    return fail(r, deps, 'LOGIN_REPLAYED', found)
   const error = r.query.get('error')
   if (error !== null) return fail(r, deps, PROVIDER_ERRORS.get(error) ?? 'PROVIDER_ERROR', found)
   const result = await redeem(r, deps, found)
@@ -56,7 +76,11 @@ function findAttempt(r: BrowserRequest, deps: LoginDeps): Found | LoginCode {
     const provider = opened === undefined ? undefined : deps.providers.get(opened.attempt.provider)
     if (opened === undefined || provider === undefined) continue
     const { issuer, client } = provider.settings
-    const derived = deriveAttempt(opened.attempt.random, opened.key, { issuer: issuer.href, clientId: client.clientId, redirectUri: redirectUri(r.origin, deps.now) })
+    const derived = deriveAttempt(opened.attempt.random, opened.key, {
+      issuer: issuer.href,
+      clientId: client.clientId,
+      redirectUri: redirectUri(r.origin, deps.now),
+    })
     if (!timingSafeEqual(Buffer.from(derived.state), Buffer.from(state))) continue
     const age = deps.clock.wallMs() - opened.attempt.startedAt
     return age > ATTEMPT_LIFE_MS || age < -60_000 ? 'LOGIN_EXPIRED' : { attempt: opened.attempt, derived, provider }
@@ -81,7 +105,11 @@ async function redeem(r: BrowserRequest, deps: LoginDeps, found: Found): Promise
     })
   } catch (e) {
     if (!(e instanceof ProviderRejected)) throw e
-    deps.emit({ name: 'token_request_failed', correlationId: r.correlationId, fields: { service: 'login', stage: e.stage, error: e.code, detail: e.message } })
+    deps.emit({
+      name: 'token_request_failed',
+      correlationId: r.correlationId,
+      fields: { service: 'login', stage: e.stage, error: e.code, detail: e.message },
+    })
     return e.code === 'unsupported_grant_type' ? 'UNSUPPORTED_GRANT_TYPE' : 'LOGIN_FAILED'
   }
 }
@@ -95,10 +123,17 @@ function isInsufficient(a: Attempt, result: LoginResult, deps: LoginDeps): boole
 /** What the provider gave to an account that may not sign in is given back. */
 function refuseAccount(r: BrowserRequest, deps: LoginDeps, found: Found, result: LoginResult): Answer {
   if (result.refreshToken !== undefined) void found.provider.revoke(result.refreshToken, 'refresh_token')
-  deps.emit({ name: 'login_failed', correlationId: r.correlationId, fields: { code: 'LOGIN_NOT_ALLOWED', issuer: result.issuer, sub: result.sub, client_ip: r.clientIp } })
+  deps.emit({
+    name: 'login_failed',
+    correlationId: r.correlationId,
+    fields: { code: 'LOGIN_NOT_ALLOWED', issuer: result.issuer, sub: result.sub, client_ip: r.clientIp },
+  })
   const email = result.identity['email']
   const again = `${deps.now.settings.server.basePath}/login?prompt=select_account`
-  return deps.errorAnswer({ code: 'LOGIN_NOT_ALLOWED', who: typeof email === 'string' ? email : result.sub, tryAgainUrl: again }, r)
+  return deps.errorAnswer(
+    { code: 'LOGIN_NOT_ALLOWED', who: typeof email === 'string' ? email : result.sub, tryAgainUrl: again },
+    r,
+  )
 }
 
 /** No attempt of this browser's: nothing is known but that it must start again. */
@@ -107,8 +142,18 @@ function refuse(code: LoginCode, r: BrowserRequest, deps: LoginDeps): Answer {
   return deps.errorAnswer({ code, tryAgainUrl: `${deps.now.settings.server.basePath}/login` }, r)
 }
 
-function fail(r: BrowserRequest, deps: LoginDeps, code: LoginCode | 'PROVIDER_UNAVAILABLE' | 'STEP_UP_REQUIRED', found: Found, retryAfterS?: number): Answer {
-  deps.emit({ name: 'login_failed', correlationId: r.correlationId, fields: { code, issuer: found.provider.issuer(), client_ip: r.clientIp } })
+function fail(
+  r: BrowserRequest,
+  deps: LoginDeps,
+  code: LoginCode | 'PROVIDER_UNAVAILABLE' | 'STEP_UP_REQUIRED',
+  found: Found,
+  retryAfterS?: number,
+): Answer {
+  deps.emit({
+    name: 'login_failed',
+    correlationId: r.correlationId,
+    fields: { code, issuer: found.provider.issuer(), client_ip: r.clientIp },
+  })
   const tryAgainUrl = `${deps.now.settings.server.basePath}/login?return_to=${encodeURIComponent(found.attempt.returnTo)}`
   const wait = retryAfterS ?? (code === 'TEMPORARILY_UNAVAILABLE' ? 5 : undefined)
   const info = code === 'STEP_UP_REQUIRED' ? { code, status: 403 } : { code, tryAgainUrl }
@@ -118,7 +163,12 @@ function fail(r: BrowserRequest, deps: LoginDeps, code: LoginCode | 'PROVIDER_UN
 /** The finished attempt leaves a mark, so that going back gets the right page; more than five at once lose the rest. */
 function forgetAttempts(r: BrowserRequest, deps: LoginDeps, name: string): string[] {
   const place = { path: callbackPath(deps.now), secure: isSecure(r) }
-  const others = [...r.cookies.keys()].filter((k) => k.startsWith(ATTEMPT_COOKIE) && k !== INDEX_COOKIE && k !== ATTEMPT_COOKIE + name)
+  const others = [...r.cookies.keys()].filter(
+    (k) => k.startsWith(ATTEMPT_COOKIE) && k !== INDEX_COOKIE && k !== ATTEMPT_COOKIE + name,
+  )
   const surplus = others.slice(0, Math.max(0, others.length - (MAX_ATTEMPTS - 1))).slice(0, 20)
-  return [attemptCookie(ATTEMPT_COOKIE + name, USED, place, ATTEMPT_LIFE_MS / 1000), ...surplus.filter((k) => /^[\w-]+$/.test(k)).map((k) => attemptCookie(k, '', place, 0))]
+  return [
+    attemptCookie(ATTEMPT_COOKIE + name, USED, place, ATTEMPT_LIFE_MS / 1000),
+    ...surplus.filter((k) => /^[\w-]+$/.test(k)).map((k) => attemptCookie(k, '', place, 0)),
+  ]
 }

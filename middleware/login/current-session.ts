@@ -11,7 +11,11 @@ export interface Judged {
 type JudgeDeps = Pick<LoginDeps, 'now' | 'sessions' | 'cookies' | 'clock'>
 
 /** The session behind one cookie value, judged by the clock; undefined where there is none. Ends nothing, keeps nothing alive. */
-export async function judgeCookie(value: string, r: Pick<BrowserRequest, 'hostname'>, deps: JudgeDeps): Promise<Judged | undefined> {
+export async function judgeCookie(
+  value: string,
+  r: Pick<BrowserRequest, 'hostname'>,
+  deps: JudgeDeps,
+): Promise<Judged | undefined> {
   const id = readSessionCookie(value, deps.cookies.session)
   if (id === undefined) return undefined
   const session = await deps.sessions.load(id)

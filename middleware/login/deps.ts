@@ -1,5 +1,19 @@
 import type { Provider } from '../provider/types.ts'
-import type { Answer, Asker, Broker, BrowserRequest, Clock, CookieKeys, Emit, ErrorAnswer, Generation, SessionId, SessionRecord, SessionStore, TokenVault } from '../types.ts'
+import type {
+  Answer,
+  Asker,
+  Broker,
+  BrowserRequest,
+  Clock,
+  CookieKeys,
+  Emit,
+  ErrorAnswer,
+  Generation,
+  SessionId,
+  SessionRecord,
+  SessionStore,
+  TokenVault,
+} from '../types.ts'
 import type { Ender } from './end.ts'
 import type { RateLimiter } from './rate-limit.ts'
 
@@ -25,7 +39,15 @@ export interface LoginDeps {
 
 /** Pages that are no errors; pages/ implements them. */
 export interface LoginPages {
-  confirmLogout(p: { readonly action: string; readonly csrfToken: string; readonly who: string; readonly formTargets: readonly string[] }, asker: Asker): Answer
+  confirmLogout(
+    p: {
+      readonly action: string
+      readonly csrfToken: string
+      readonly who: string
+      readonly formTargets: readonly string[]
+    },
+    asker: Asker,
+  ): Answer
   notSignedIn(p: { readonly loginUrl: string }, asker: Asker): Answer
   loggedOut(p: { readonly loginUrl: string }, asker: Asker): Answer
 }
@@ -44,7 +66,10 @@ export function setCookies(cookies: readonly string[]): (readonly [string, strin
 
 /** A redirect that no cache keeps. 302 after GET, 303 after POST. */
 export function redirect(location: string, cookies: readonly string[], status: 302 | 303 = 302): Answer {
-  return { status, headers: [['Location', location], ['Cache-Control', 'no-store'], ...setCookies(cookies), ['Content-Length', '0']] }
+  return {
+    status,
+    headers: [['Location', location], ['Cache-Control', 'no-store'], ...setCookies(cookies), ['Content-Length', '0']],
+  }
 }
 
 export function isSecure(r: Pick<BrowserRequest, 'origin'>): boolean {

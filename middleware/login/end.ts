@@ -63,7 +63,10 @@ function revokes(reason: EndReason): boolean {
   return reason !== 'invalid_grant' && reason !== 'replaced'
 }
 
-async function gather(id: SessionId, deps: EndDeps): Promise<{ readonly session: LiveSession; readonly refreshToken: Secret | undefined } | undefined> {
+async function gather(
+  id: SessionId,
+  deps: EndDeps,
+): Promise<{ readonly session: LiveSession; readonly refreshToken: Secret | undefined } | undefined> {
   const session = await deps.sessions.load(id)
   if (session === undefined) return undefined
   const refresh = session.hasRefreshToken ? await deps.vault.refreshToken(id) : undefined
@@ -72,5 +75,6 @@ async function gather(id: SessionId, deps: EndDeps): Promise<{ readonly session:
 
 async function revoke(s: LiveSession, token: Secret, deps: EndDeps): Promise<void> {
   const done = await deps.provider(s.record.provider)?.revoke(token, 'refresh_token')
-  if (done !== true) deps.emit({ name: 'revocation_failed', fields: { provider: s.record.provider, session: s.record.handle } })
+  if (done !== true)
+    deps.emit({ name: 'revocation_failed', fields: { provider: s.record.provider, session: s.record.handle } })
 }

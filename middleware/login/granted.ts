@@ -23,7 +23,12 @@ function hasDomain(domains: readonly string[], claims: Claims): boolean {
 }
 
 /** The access token that came with the login, as a token of its own slot; its audiences are read where it is a JWT. */
-export function loginToken(slot: string, result: LoginResult, now: EpochMs, random: (bytes: number) => Uint8Array): ServiceToken {
+export function loginToken(
+  slot: string,
+  result: LoginResult,
+  now: EpochMs,
+  random: (bytes: number) => Uint8Array,
+): ServiceToken {
   return {
     id: Buffer.from(random(9)).toString('base64url') as TokenId,
     service: slot,

@@ -14,7 +14,10 @@ export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise
   const { name, email } = session.state.identity
   const who = typeof name === 'string' ? name : typeof email === 'string' ? email : session.record.sub
   const formTargets = await providerOrigins(session, deps)
-  return deps.pages.confirmLogout({ action: `${base}/logout`, csrfToken: makeCsrfToken(session.id, key, deps.random), who, formTargets }, r)
+  return deps.pages.confirmLogout(
+    { action: `${base}/logout`, csrfToken: makeCsrfToken(session.id, key, deps.random), who, formTargets },
+    r,
+  )
 }
 
 /**
@@ -26,7 +29,11 @@ export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer
   const session = sessions[0]
   if (session === undefined) return signedOut(r, deps, afterLogout(r, deps))
   if (!isTrusted(r, sessions, deps)) {
-    deps.emit({ name: 'request_refused', correlationId: r.correlationId, fields: { code: 'CSRF_FAILED', why: 'logout without a CSRF token of this session', path: r.path } })
+    deps.emit({
+      name: 'request_refused',
+      correlationId: r.correlationId,
+      fields: { code: 'CSRF_FAILED', why: 'logout without a CSRF token of this session', path: r.path },
+    })
     return deps.errorAnswer({ code: 'CSRF_FAILED' }, r)
   }
   const provider = deps.providers.get(session.record.provider)
@@ -39,21 +46,36 @@ export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer
 }
 
 /** OpenID Connect RP-Initiated Logout 1.0 §2, where the provider has an end-session endpoint; our own page else. */
-async function logoutUrl(r: BrowserRequest, deps: LoginDeps, session: LiveSession, hint: Secret | undefined): Promise<string> {
+async function logoutUrl(
+  r: BrowserRequest,
+  deps: LoginDeps,
+  session: LiveSession,
+  hint: Secret | undefined,
+): Promise<string> {
   const after = afterLogout(r, deps)
-  const url = await deps.providers.get(session.record.provider)?.endSessionUrl({ postLogoutRedirectUri: after, ...(hint === undefined ? {} : { idTokenHint: hint }) })
+  const url = await deps.providers
+    .get(session.record.provider)
+    ?.endSessionUrl({ postLogoutRedirectUri: after, ...(hint === undefined ? {} : { idTokenHint: hint }) })
   return url?.href ?? after
 }
 
 /** Form: 303 to the provider. Program: 200 with the address, since a fetch cannot follow to another site. */
 function signedOut(r: BrowserRequest, deps: LoginDeps, url: string): Answer {
   const secure = isSecure(r)
-  const cookies = [...expireCookies(deps.now.settings.session, r.hostname, secure), `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax${secure ? '; Secure' : ''}`]
+  const cookies = [
+    ...expireCookies(deps.now.settings.session, r.hostname, secure),
+    `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax${secure ? '; Secure' : ''}`,
+  ]
   if (r.wants === 'navigation') return redirect(url, cookies, 303)
   const body = JSON.stringify({ logout_url: url })
   return {
     status: 200,
-    headers: [['Content-Type', 'application/json'], ['Cache-Control', 'no-store'], ...setCookies(cookies), ['Content-Length', String(Buffer.byteLength(body))]],
+    headers: [
+      ['Content-Type', 'application/json'],
+      ['Cache-Control', 'no-store'],
+      ...setCookies(cookies),
+      ['Content-Length', String(Buffer.byteLength(body))],
+    ],
     body,
   }
 }

@@ -27,7 +27,11 @@ export async function openSession(r: BrowserRequest, deps: LoginDeps, s: SignedI
   await save(id, fresh.record)
   await endReplaced(r, deps)
   const { issuer, sub } = s.result
-  deps.emit({ name: 'login_ok', correlationId: r.correlationId, fields: { issuer, sub, session: fresh.record.handle, client_ip: r.clientIp } })
+  deps.emit({
+    name: 'login_ok',
+    correlationId: r.correlationId,
+    fields: { issuer, sub, session: fresh.record.handle, client_ip: r.clientIp },
+  })
   await warmUp(id, r, deps)
   return redirect(s.returnTo, [csrfCookie(id, r, deps)])
 }
@@ -75,7 +79,9 @@ async function warmUp(id: SessionId, r: BrowserRequest, deps: LoginDeps): Promis
   const session: LiveSession | undefined = await deps.sessions.load(id)
   if (session === undefined) return
   const stop = new AbortController()
-  await Promise.race([deps.broker.warmUp(session, r.correlationId), deps.clock.sleep(WARM_UP_MS, stop.signal)]).catch(() => undefined)
+  await Promise.race([deps.broker.warmUp(session, r.correlationId), deps.clock.sleep(WARM_UP_MS, stop.signal)]).catch(
+    () => undefined,
+  )
   stop.abort()
 }
 

@@ -8,7 +8,11 @@ const LONGEST = 2000
  * userinfo, `/.//evil`) leads off the site (GHSA-qqxw, -j7px, -5m6c, -4mf2, CVE-2024-52289). What points into our own
  * endpoints becomes `/`: it would loop or log out.
  */
-export function parseReturnTo(asked: string | null | undefined, origin: string, now: Pick<Generation, 'originOf' | 'settings'>): string {
+export function parseReturnTo(
+  asked: string | null | undefined,
+  origin: string,
+  now: Pick<Generation, 'originOf' | 'settings'>,
+): string {
   const home = `${origin}/`
   if (asked === null || asked === undefined || asked === '' || asked.length > LONGEST) return home
   // Controls and backslashes are where parsers disagree; nobody needs them in an address.

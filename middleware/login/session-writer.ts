@@ -16,7 +16,9 @@ export interface SessionWriterOptions {
  * express-session, used for one thing: writing the record and the signed cookie at login, once. It never reads a session
  * (a planted cookie is hidden from it), and the hot path never meets it.
  */
-export function createSessionWriter(o: SessionWriterOptions): (req: IncomingMessage, res: ServerResponse, secure: boolean, id: SessionId, record: SessionRecord) => Promise<void> {
+export function createSessionWriter(
+  o: SessionWriterOptions,
+): (req: IncomingMessage, res: ServerResponse, secure: boolean, id: SessionId, record: SessionRecord) => Promise<void> {
   return async (req, res, secure, id, record) => {
     const { cookie: planted } = req.headers
     delete req.headers.cookie
@@ -28,7 +30,12 @@ export function createSessionWriter(o: SessionWriterOptions): (req: IncomingMess
     await new Promise<void>((resolve, reject) => {
       writable.session.save((e: unknown) => {
         if (e === undefined || e === null) resolve()
-        else reject(e instanceof StoreUnavailable ? e : new StoreUnavailable('the session record could not be saved', { cause: e }))
+        else
+          reject(
+            e instanceof StoreUnavailable
+              ? e
+              : new StoreUnavailable('the session record could not be saved', { cause: e }),
+          )
       })
     })
     if (planted !== undefined) req.headers.cookie = planted
@@ -48,7 +55,13 @@ function middleware(o: SessionWriterOptions, secure: boolean, id: SessionId): Re
     rolling: false,
     unset: 'keep',
     // No Max-Age: the idle time is kept in the store.
-    cookie: { httpOnly: true, secure, sameSite, path: '/', ...(cookieDomain === undefined ? {} : { domain: cookieDomain }) },
+    cookie: {
+      httpOnly: true,
+      secure,
+      sameSite,
+      path: '/',
+      ...(cookieDomain === undefined ? {} : { domain: cookieDomain }),
+    },
   })
 }
 

@@ -40,7 +40,14 @@ export async function startLogin(r: BrowserRequest, deps: LoginDeps): Promise<An
   return goToProvider(r, deps, provider, returnTo, asked, clear)
 }
 
-async function goToProvider(r: BrowserRequest, deps: LoginDeps, provider: Provider, returnTo: string, asked: Record<string, string>, clear: readonly string[]): Promise<Answer> {
+async function goToProvider(
+  r: BrowserRequest,
+  deps: LoginDeps,
+  provider: Provider,
+  returnTo: string,
+  asked: Record<string, string>,
+  clear: readonly string[],
+): Promise<Answer> {
   const key = deps.attemptKeys[0]
   if (key === undefined) throw new Error('no attempt key')
   const uri = redirectUri(r.origin, deps.now)
@@ -52,19 +59,39 @@ async function goToProvider(r: BrowserRequest, deps: LoginDeps, provider: Provid
     ...(asked['acr_values'] === undefined ? {} : { acrValues: asked['acr_values'] }),
     ...(asked['max_age'] === undefined ? {} : { maxAgeS: Number(asked['max_age']) }),
   }
-  const derived = deriveAttempt(attempt.random, key, { issuer: provider.settings.issuer.href, clientId: provider.settings.client.clientId, redirectUri: uri })
+  const derived = deriveAttempt(attempt.random, key, {
+    issuer: provider.settings.issuer.href,
+    clientId: provider.settings.client.clientId,
+    redirectUri: uri,
+  })
   try {
     const { state, nonce, codeVerifier } = derived
     const resources = resourcesAtLogin(deps.now.settings)
-    const url = await provider.authorizationUrl({ redirectUri: uri, state, nonce, codeVerifier, resources, extra: asked })
+    const url = await provider.authorizationUrl({
+      redirectUri: uri,
+      state,
+      nonce,
+      codeVerifier,
+      resources,
+      extra: asked,
+    })
     const secure = isSecure(r)
     const basePath = deps.now.settings.server.basePath
     const index = r.cookies.get(INDEX_COOKIE)?.[0]
-    const cookies = startCookies(derived.name, sealAttempt(attempt, key), index, { path: callbackPath(deps.now), secure }, { path: `${basePath}/login`, secure })
+    const cookies = startCookies(
+      derived.name,
+      sealAttempt(attempt, key),
+      index,
+      { path: callbackPath(deps.now), secure },
+      { path: `${basePath}/login`, secure },
+    )
     return redirect(url.href, [...clear, ...cookies])
   } catch (e) {
     if (!(e instanceof ProviderUnavailable)) throw e
-    return deps.errorAnswer({ code: 'PROVIDER_UNAVAILABLE', retryAfterS: e.retryAfterS, tryAgainUrl: `${r.path}?${r.query.toString()}` }, r)
+    return deps.errorAnswer(
+      { code: 'PROVIDER_UNAVAILABLE', retryAfterS: e.retryAfterS, tryAgainUrl: `${r.path}?${r.query.toString()}` },
+      r,
+    )
   }
 }
 

@@ -1,4 +1,17 @@
-import type { Allow, Answer, Asker, Decision, Emit, ErrorAnswer, ErrorInfo, Generation, Login, Principal, Refuse, RequestFacts } from '../types.ts'
+import type {
+  Allow,
+  Answer,
+  Asker,
+  Decision,
+  Emit,
+  ErrorAnswer,
+  ErrorInfo,
+  Generation,
+  Login,
+  Principal,
+  Refuse,
+  RequestFacts,
+} from '../types.ts'
 
 export interface AnswerDeps {
   readonly now: Generation
@@ -21,7 +34,11 @@ export function answerNo(d: Exclude<Decision, Allow>, f: RequestFacts, deps: Ans
 
 /** A request that could not even be read: nobody knows who asks, so the answer is short. */
 export function answerUnread(refuse: Refuse, asker: Asker, deps: AnswerDeps): Answer {
-  deps.emit({ name: 'request_refused', correlationId: asker.correlationId, fields: { code: refuse.code, why: refuse.why } })
+  deps.emit({
+    name: 'request_refused',
+    correlationId: asker.correlationId,
+    fields: { code: refuse.code, why: refuse.why },
+  })
   return deps.errorAnswer({ code: refuse.code }, asker)
 }
 
@@ -52,8 +69,14 @@ function refusal(d: Refuse, f: RequestFacts, deps: AnswerDeps): ErrorInfo {
   const common = { code: d.code, headers, ...(who === undefined ? {} : { who, signOutUrl: `${base}/logout` }) }
   if (d.code === 'NO_SESSION' || d.code === 'SESSION_EXPIRED') return { ...common, loginUrl: `${base}/login` }
   // Signing in again may bring the token, but a redirect would loop where it does not.
-  if (d.code === 'NO_TOKEN_AVAILABLE') return { ...common, tryAgainUrl: `${base}/login?prompt=login&return_to=${encodeURIComponent(f.path)}` }
-  if (d.detail === 'two_session_cookies') return { ...common, detail: 'Two different session cookies came with this request.', clearUrl: `${base}/login?prompt=login` }
+  if (d.code === 'NO_TOKEN_AVAILABLE')
+    return { ...common, tryAgainUrl: `${base}/login?prompt=login&return_to=${encodeURIComponent(f.path)}` }
+  if (d.detail === 'two_session_cookies')
+    return {
+      ...common,
+      detail: 'Two different session cookies came with this request.',
+      clearUrl: `${base}/login?prompt=login`,
+    }
   return common
 }
 
@@ -68,8 +91,16 @@ function tell(d: Refuse, f: RequestFacts, deps: AnswerDeps): void {
   const correlationId = f.correlationId
   if (d.code === 'FORBIDDEN' && d.principal?.kind === 'user') {
     const { issuer, sub } = d.principal.session.record
-    deps.emit({ name: 'access_denied', correlationId, fields: { route: d.route?.id, rule: d.why, issuer, sub, client_ip: f.clientIp } })
+    deps.emit({
+      name: 'access_denied',
+      correlationId,
+      fields: { route: d.route?.id, rule: d.why, issuer, sub, client_ip: f.clientIp },
+    })
   } else if (d.code === 'BAD_REQUEST' || d.code === 'CSRF_FAILED' || d.code === 'FORBIDDEN' || d.code === 'NO_ROUTE') {
-    deps.emit({ name: 'request_refused', correlationId, fields: { code: d.code, why: d.why, method: f.method, host: f.hostname, path: f.path, route: d.route?.id } })
+    deps.emit({
+      name: 'request_refused',
+      correlationId,
+      fields: { code: d.code, why: d.why, method: f.method, host: f.hostname, path: f.path, route: d.route?.id },
+    })
   }
 }

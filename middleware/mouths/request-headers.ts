@@ -6,13 +6,20 @@ import { CSRF_COOKIE, CSRF_HEADER } from '../session/csrf.ts'
 const MAX_COOKIES = 16_384
 
 /** One header line, or undefined where there is none; 'repeated' where there are several. */
-export function single(raw: RawRequest, name: string): { readonly value: string | undefined; readonly repeated: boolean } {
+export function single(
+  raw: RawRequest,
+  name: string,
+): { readonly value: string | undefined; readonly repeated: boolean } {
   const all = raw.all(name)
   return { value: all[0], repeated: all.length > 1 }
 }
 
 /** The client's address: `hops` places from the right of the configured header, where the peer may be believed. */
-export function clientAddress(raw: RawRequest, trusted: boolean, source: { readonly header: string; readonly hops: number }): string {
+export function clientAddress(
+  raw: RawRequest,
+  trusted: boolean,
+  source: { readonly header: string; readonly hops: number },
+): string {
   if (!trusted) return raw.peer.address
   const list = raw
     .all(source.header.toLowerCase())
@@ -49,7 +56,8 @@ export function whoWaits(raw: RawRequest, method: string, upgrade: boolean): Req
   const purpose = raw.all('sec-purpose')[0] ?? raw.all('purpose')[0] ?? ''
   if (purpose.includes('prefetch')) return 'fetch'
   const mode = raw.all('sec-fetch-mode')[0]
-  if (mode !== undefined) return mode === 'navigate' && (raw.all('sec-fetch-dest')[0] ?? 'document') === 'document' ? 'navigation' : 'fetch'
+  if (mode !== undefined)
+    return mode === 'navigate' && (raw.all('sec-fetch-dest')[0] ?? 'document') === 'document' ? 'navigation' : 'fetch'
   if (raw.all('x-requested-with').length > 0) return 'fetch'
   return (raw.all('accept')[0] ?? '').toLowerCase().includes('text/html') ? 'navigation' : 'fetch'
 }
@@ -80,5 +88,9 @@ export function readCookies(lines: readonly string[], sessionName: string): Cook
 /** Cookie names of ours, and names that another parser could take for them. */
 export function isOurCookie(name: string, sessionName: string): boolean {
   const plain = name.replace(/^__(?:host|secure)-/i, '').toLowerCase()
-  return plain === sessionName.replace(/^__(?:host|secure)-/i, '').toLowerCase() || plain === CSRF_COOKIE || plain.startsWith('bff_login')
+  return (
+    plain === sessionName.replace(/^__(?:host|secure)-/i, '').toLowerCase() ||
+    plain === CSRF_COOKIE ||
+    plain.startsWith('bff_login')
+  )
 }

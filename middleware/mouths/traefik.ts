@@ -10,7 +10,9 @@ export interface ReadDeps {
 const METHOD = /^[A-Z]{1,32}$/
 
 /** What a check says, or why it says nothing: `why` is for the operator's log. */
-export type Facts = { readonly ok: true; readonly facts: RequestFacts } | { readonly ok: false; readonly refuse: Refuse; readonly correlationId: string }
+export type Facts =
+  | { readonly ok: true; readonly facts: RequestFacts }
+  | { readonly ok: false; readonly refuse: Refuse; readonly correlationId: string }
 
 /**
  * Reads a Traefik ForwardAuth check. Believed is only a configured peer (or a client certificate), and only headers that
@@ -19,7 +21,11 @@ export type Facts = { readonly ok: true; readonly facts: RequestFacts } | { read
  */
 export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDeps): Facts {
   const id = correlationId(raw, deps.random)
-  const no = (why: string): Facts => ({ ok: false, correlationId: id, refuse: { kind: 'refuse', code: 'BAD_REQUEST', why } })
+  const no = (why: string): Facts => ({
+    ok: false,
+    correlationId: id,
+    refuse: { kind: 'refuse', code: 'BAD_REQUEST', why },
+  })
   if (!raw.peer.certified && !now.isTrustedPeer(raw.peer.address)) return no('untrusted_peer')
   const door = checkDoor(raw, now)
   if (door !== undefined) return no(door)
@@ -62,7 +68,11 @@ export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDep
 }
 
 /** CORS: OPTIONS with Origin and Access-Control-Request-Method asks on behalf of another method. */
-export function preflight(raw: RawRequest, method: string, origin: string | undefined): Pick<RequestFacts, 'preflight' | 'preflightMethod'> {
+export function preflight(
+  raw: RawRequest,
+  method: string,
+  origin: string | undefined,
+): Pick<RequestFacts, 'preflight' | 'preflightMethod'> {
   const asked = raw.all('access-control-request-method')[0]
   const is = method === 'OPTIONS' && origin !== undefined && asked !== undefined
   return { preflight: is, preflightMethod: is ? asked : undefined }
@@ -70,10 +80,12 @@ export function preflight(raw: RawRequest, method: string, origin: string | unde
 
 function checkDoor(raw: RawRequest, now: Generation): string | undefined {
   // Traefik adds it to what its routers forward, and not to its own checks with `trustForwardHeader: false`.
-  if (raw.all('x-forwarded-server').length > 0) return 'X-Forwarded-Server: a public router reaches verify, or the middleware lacks trustForwardHeader: false'
+  if (raw.all('x-forwarded-server').length > 0)
+    return 'X-Forwarded-Server: a public router reaches verify, or the middleware lacks trustForwardHeader: false'
   const host = raw.all('host')
   if (host.length !== 1) return 'Host missing or repeated'
-  if (now.looksPublic(host[0] ?? '')) return 'public Host: a public router reaches verify, or the middleware lacks trustForwardHeader: false'
+  if (now.looksPublic(host[0] ?? ''))
+    return 'public Host: a public router reaches verify, or the middleware lacks trustForwardHeader: false'
   return undefined
 }
 
@@ -82,7 +94,8 @@ function readTold(raw: RawRequest): { readonly method: string; readonly host: st
   const host = single(raw, 'x-forwarded-host')
   const uri = single(raw, 'x-forwarded-uri')
   if (method.repeated || host.repeated || uri.repeated) return 'X-Forwarded-Method, -Host or -Uri repeated'
-  if (method.value === undefined || host.value === undefined || uri.value === undefined) return 'X-Forwarded-Method, -Host or -Uri missing'
+  if (method.value === undefined || host.value === undefined || uri.value === undefined)
+    return 'X-Forwarded-Method, -Host or -Uri missing'
   if (!METHOD.test(method.value)) return 'X-Forwarded-Method is no method'
   return { method: method.value, host: host.value, uri: uri.value }
 }
@@ -93,7 +106,8 @@ function readPin(target: string, now: Generation): { readonly service?: string; 
   if (mark === -1) return {}
   const params = [...new URLSearchParams(target.slice(mark + 1))]
   const [name, service] = params[0] ?? []
-  if (params.length !== 1 || name !== 'service' || service === undefined) return { fault: 'query of the verify address: only service=<name>, once' }
+  if (params.length !== 1 || name !== 'service' || service === undefined)
+    return { fault: 'query of the verify address: only service=<name>, once' }
   if (!now.settings.services.has(service)) return { fault: 'service= names no service' }
   return { service }
 }
@@ -106,7 +120,8 @@ function readPin(target: string, now: Generation): { readonly service?: string; 
 export function answerTraefikYes(d: Allow, f: RequestFacts): Answer {
   const headers: (readonly [string, string])[] = [...d.set]
   if (f.cookiesForUpstream !== '') headers.push(['Cookie', f.cookiesForUpstream])
-  if (d.principal.kind === 'anonymous' && f.authorization !== undefined) headers.push(['Authorization', f.authorization])
+  if (d.principal.kind === 'anonymous' && f.authorization !== undefined)
+    headers.push(['Authorization', f.authorization])
   headers.push(['Cache-Control', 'no-store'], ['Content-Length', '0'])
   return { status: 200, headers }
 }

@@ -17,7 +17,8 @@ export function verify(raw: RawRequest, deps: VerifyDeps): Maybe<Answer> {
   const read = readTraefikFacts(raw, deps.now, deps)
   if (!read.ok) {
     deps.observe('traefik', read.refuse, started)
-    if (read.refuse.why === 'untrusted_peer') deps.emit({ name: 'untrusted_peer', correlationId: read.correlationId, fields: { peer: raw.peer.address } })
+    if (read.refuse.why === 'untrusted_peer')
+      deps.emit({ name: 'untrusted_peer', correlationId: read.correlationId, fields: { peer: raw.peer.address } })
     return answerUnread(read.refuse, stranger(read.correlationId), { ...deps })
   }
   const decided = decide(read.facts, deps)

@@ -45,11 +45,19 @@ function errorPage(e: ErrorInfo, asker: Asker): Answer {
   const words = WORDS[language]
   const paragraphs = [
     `<p>${escapeHtml(e.clearUrl === undefined ? text.text : words.twoCookies)}</p>`,
-    e.who === undefined ? '' : `<p class="who">${escapeHtml(words.signedInAs)} <strong>${escapeHtml(e.who)}</strong></p>`,
+    e.who === undefined
+      ? ''
+      : `<p class="who">${escapeHtml(words.signedInAs)} <strong>${escapeHtml(e.who)}</strong></p>`,
     actions(e, language),
     `<footer>${escapeHtml(words.code)} <code>${e.code}</code> · ${escapeHtml(words.reference)} <code>${escapeHtml(asker.correlationId)}</code></footer>`,
   ]
-  return renderPage({ language, status: e.status ?? statusOf(e.code), title: text.title, body: paragraphs.filter((p) => p !== '').join('\n'), headers: headersOf(e) })
+  return renderPage({
+    language,
+    status: e.status ?? statusOf(e.code),
+    title: text.title,
+    body: paragraphs.filter((p) => p !== '').join('\n'),
+    headers: headersOf(e),
+  })
 }
 
 function actions(e: ErrorInfo, language: Language): string {
@@ -57,7 +65,17 @@ function actions(e: ErrorInfo, language: Language): string {
   const links: string[] = []
   if (e.loginUrl !== undefined) links.push(link(e.loginUrl, words.signIn))
   if (e.clearUrl !== undefined) links.push(link(e.clearUrl, words.clearCookies))
-  if (e.tryAgainUrl !== undefined) links.push(link(e.tryAgainUrl, e.code === 'LOGIN_NOT_ALLOWED' ? words.otherAccount : e.code === 'NO_TOKEN_AVAILABLE' ? words.signInAgain : words.tryAgain))
+  if (e.tryAgainUrl !== undefined)
+    links.push(
+      link(
+        e.tryAgainUrl,
+        e.code === 'LOGIN_NOT_ALLOWED'
+          ? words.otherAccount
+          : e.code === 'NO_TOKEN_AVAILABLE'
+            ? words.signInAgain
+            : words.tryAgain,
+      ),
+    )
   if (e.signOutUrl !== undefined) links.push(link(e.signOutUrl, words.signOut, true))
   links.push(link('/', words.home, true))
   return `<p class="actions">${links.join('\n')}</p>`

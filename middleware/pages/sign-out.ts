@@ -19,12 +19,22 @@ ${form(true, words.signOutEverywhere)}</div>`
     notSignedIn: (p, asker) => {
       const language = pickLanguage(asker.acceptLanguage)
       const words = WORDS[language]
-      return renderPage({ language, status: 200, title: words.signedOutTitle, body: `<p>${escapeHtml(words.notSignedIn)}</p>\n${signInAgain(p.loginUrl, words)}` })
+      return renderPage({
+        language,
+        status: 200,
+        title: words.signedOutTitle,
+        body: `<p>${escapeHtml(words.notSignedIn)}</p>\n${signInAgain(p.loginUrl, words)}`,
+      })
     },
     loggedOut: (p, asker) => {
       const language = pickLanguage(asker.acceptLanguage)
       const words = WORDS[language]
-      return renderPage({ language, status: 200, title: words.signedOutTitle, body: `<p>${escapeHtml(words.signedOutText)}</p>\n${signInAgain(p.loginUrl, words)}` })
+      return renderPage({
+        language,
+        status: 200,
+        title: words.signedOutTitle,
+        body: `<p>${escapeHtml(words.signedOutText)}</p>\n${signInAgain(p.loginUrl, words)}`,
+      })
     },
   }
 }

@@ -4,7 +4,11 @@ import type { SessionSettings } from '../../config/types.ts'
  * `Set-Cookie` lines that take the session cookie out of a browser: the host-only one, and the one of `cookie_domain`, or,
  * where none is configured, of each parent domain of the host, since a planted one may sit there.
  */
-export function expireCookies(s: Pick<SessionSettings, 'cookieName' | 'cookieDomain' | 'sameSite'>, hostname: string, secure: boolean): string[] {
+export function expireCookies(
+  s: Pick<SessionSettings, 'cookieName' | 'cookieDomain' | 'sameSite'>,
+  hostname: string,
+  secure: boolean,
+): string[] {
   const base = `${s.cookieName}=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly${secure ? '; Secure' : ''}; SameSite=${s.sameSite}`
   if (s.cookieName.startsWith('__Host-')) return [base]
   return [base, ...domainsToClear(s.cookieDomain, hostname).map((d) => `${base}; Domain=${d}`)]

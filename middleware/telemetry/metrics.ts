@@ -15,19 +15,49 @@ export function createMetrics(): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
-  const decisions = new Counter({ name: 'bff_decisions_total', help: 'Decisions by mouth, outcome and code', labelNames: ['mouth', 'outcome', 'code'], registers })
+  const decisions = new Counter({
+    name: 'bff_decisions_total',
+    help: 'Decisions by mouth, outcome and code',
+    labelNames: ['mouth', 'outcome', 'code'],
+    registers,
+  })
   const duration = new Histogram({
     name: 'bff_decision_duration_seconds',
     help: 'Time from facts to decision',
     buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
     registers,
   })
-  const refreshes = new Counter({ name: 'bff_token_refreshes_total', help: 'Calls for a service token', labelNames: ['strategy', 'result'], registers })
-  const ended = new Counter({ name: 'bff_sessions_ended_total', help: 'Sessions ended, by reason', labelNames: ['reason'], registers })
-  const logins = new Counter({ name: 'bff_logins_total', help: 'Sign-ins by result', labelNames: ['result'], registers })
-  const rejected = new Counter({ name: 'bff_upstream_rejected_tokens_total', help: '401 answers of an upstream in spite of a token', labelNames: ['service'], registers })
+  const refreshes = new Counter({
+    name: 'bff_token_refreshes_total',
+    help: 'Calls for a service token',
+    labelNames: ['strategy', 'result'],
+    registers,
+  })
+  const ended = new Counter({
+    name: 'bff_sessions_ended_total',
+    help: 'Sessions ended, by reason',
+    labelNames: ['reason'],
+    registers,
+  })
+  const logins = new Counter({
+    name: 'bff_logins_total',
+    help: 'Sign-ins by result',
+    labelNames: ['result'],
+    registers,
+  })
+  const rejected = new Counter({
+    name: 'bff_upstream_rejected_tokens_total',
+    help: '401 answers of an upstream in spite of a token',
+    labelNames: ['service'],
+    registers,
+  })
   const storeUp = new Gauge({ name: 'bff_store_up', help: '1 while the session store answers', registers })
-  const providerUp = new Gauge({ name: 'bff_provider_up', help: '1 while the provider answers', labelNames: ['provider'], registers })
+  const providerUp = new Gauge({
+    name: 'bff_provider_up',
+    help: '1 while the provider answers',
+    labelNames: ['provider'],
+    registers,
+  })
   const text = (v: unknown): string => (typeof v === 'string' ? v : 'unknown')
   return {
     observe: (e) => {

@@ -18,7 +18,15 @@ export interface Telemetry {
  */
 export function createTelemetry(level: Settings['log']['level'], destination?: DestinationStream): Telemetry {
   const sink = destination ?? pino.destination({ dest: 1, sync: false, minLength: 0 })
-  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, sink)
+  const log = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    sink,
+  )
   const metrics = createMetrics()
   const strangers = new Set<unknown>()
   const emit = (e: BffEvent): void => {
