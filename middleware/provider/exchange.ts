@@ -26,7 +26,7 @@ async function readCapped(response: Response): Promise<Uint8Array<ArrayBuffer> |
   const chunks: Uint8Array[] = []
   let size = 0
   if (response.body === null) return new Uint8Array(0)
-  for await (const chunk of response.body) {
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength
     // Leaving the loop cancels the stream, which closes the connection: the rest is never read.
     if (size > MAX_BODY_BYTES) return 'too_large'
@@ -87,8 +87,8 @@ function copy(response: Response, body: Uint8Array<ArrayBuffer>): Response {
 function withoutIdToken(into: Exchange, body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const json = parseObject(into.body)
   if (into.status !== 200 || json === undefined || typeof json['id_token'] !== 'string') return body
-  const { id_token: idToken, ...rest } = json
-  into.idToken = idToken as string
+  const { id_token: idToken, ...rest } = json as { id_token: string }
+  into.idToken = idToken
   return new TextEncoder().encode(JSON.stringify(rest))
 }
 

@@ -32,7 +32,9 @@ export function createProvider(o: ProviderOptions): Provider {
 
   return {
     settings: o.settings,
-    ready: async () => void (await c.metadata.get()),
+    ready: async () => {
+      await c.metadata.get()
+    },
     state: () => {
       tell()
       return look()

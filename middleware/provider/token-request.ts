@@ -55,7 +55,7 @@ function formBody(params: Readonly<Record<string, string | readonly string[] | u
 
 function granted(r: client.TokenEndpointResponse): TokenGranted {
   // The library lower-cases token_type and refuses all but these.
-  const type = String(r.token_type) === 'n_a' ? 'N_A' : r.token_type === 'dpop' ? 'DPoP' : 'Bearer'
+  const type = (r.token_type as string) === 'n_a' ? 'N_A' : r.token_type === 'dpop' ? 'DPoP' : 'Bearer'
   const issued = r['issued_token_type']
   return {
     kind: 'ok',
