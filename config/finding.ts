@@ -89,7 +89,6 @@ export function dotted(at: readonly (string | number)[]): string {
 
 /** A key from the file, fit for one line of a terminal. */
 export function shown(key: string): string {
-  // eslint-disable-next-line no-control-regex -- exactly those are to be kept off the terminal
   const clean = key.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ue000-\uf8ff]/g, '?')
   return clean.length > 60 ? `${clean.slice(0, 57)}...` : clean
 }

@@ -59,7 +59,7 @@ export function pkcs8(c: Pick<CheckContext, 'readFile'>, textOrFile: string): st
   const pem = textOrFile.trimStart().startsWith('-----BEGIN') ? textOrFile : c.readFile(textOrFile)
   if (pem === undefined) return undefined
   try {
-    return createPrivateKey(pem).export({ type: 'pkcs8', format: 'pem' }).toString()
+    return createPrivateKey(pem).export({ type: 'pkcs8', format: 'pem' })
   } catch {
     return undefined
   }

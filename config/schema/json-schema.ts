@@ -19,6 +19,8 @@ export interface JsonSchema {
   required?: string[]
   'x-restart'?: boolean
   'x-required'?: boolean
+  /** What a person writes, for the reference. */
+  'x-type'?: string
 }
 
 /** Every value may also be written as a reference to the environment, whatever it has to be in the end. */

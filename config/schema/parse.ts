@@ -47,7 +47,7 @@ function prune(root: unknown, path: Path): Path {
   const parent = above.reduce<unknown>(child, root)
   const last = path.at(-1)
   if (!Array.isArray(parent)) {
-    if (typeof parent === 'object' && parent !== null) delete (parent as Record<string, unknown>)[String(last)]
+    if (typeof parent === 'object' && parent !== null) Reflect.deleteProperty(parent, String(last))
     return path
   }
   if (above.length !== 1 || above[0] !== 'routes' || typeof last !== 'number') return prune(root, above)
@@ -66,8 +66,8 @@ function requireKeys(value: unknown, schema: JsonSchema, path: Path, file: Confi
     if (items) value.forEach((v, i) => requireKeys(v, items, [...path, i], file, found))
     return
   }
-  if (typeof value !== 'object' && value !== undefined && value !== null) return
-  const here = (value ?? {}) as Record<string, unknown>
+  // Nothing stands for an empty section; anything else was thrown away by now.
+  const here = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
   for (const key of schema.required ?? []) {
     if (here[key] !== undefined) continue
     const at = dotted([...path, key])

@@ -5,10 +5,11 @@ import { parseDuration } from '../values/time.ts'
 
 /** What the reference and the JSON Schema say of a key. */
 interface About {
+  /** What a person writes, where `text` says too little. */
+  readonly type?: string
   /** A reload does not change it; the service has to be started again. */
   readonly restart?: boolean
   readonly required?: boolean
-  readonly examples?: readonly string[]
 }
 
 /** Description and marks of one key; goes last, because a wrapper made later has marks of its own. */
@@ -17,7 +18,7 @@ export function about(description: string, o: About = {}): Record<string, unknow
     description,
     ...(o.restart === true ? { 'x-restart': true } : {}),
     ...(o.required === true ? { 'x-required': true } : {}),
-    ...(o.examples === undefined ? {} : { examples: o.examples }),
+    ...(o.type === undefined ? {} : { 'x-type': o.type }),
   }
 }
 
@@ -57,19 +58,21 @@ export const list = <T extends z.ZodType>(item: T) =>
 export const text = () => z.string().min(1)
 
 /** Never shown again, from here on. */
-export const secretText = () => text().transform(secret)
+export const secretText = () => text().transform(secret).meta({ 'x-type': 'secret' })
 
 /** Blank-separated, or a list: both are how scopes are written. */
 export const words = () =>
   z
     .union([z.string(), z.array(z.string().regex(/^\S+$/))], { error: 'must be a text or a list of texts' })
     .transform((v) => (typeof v === 'string' ? v.split(/\s+/).filter((w) => w !== '') : v))
+    .meta({ 'x-type': 'text (blank-separated) or list' })
 
 /** One text, or a list of them. */
 export const texts = () =>
   z
     .union([text(), z.array(text())], { error: 'must be a text or a list of texts' })
     .transform((v) => (typeof v === 'string' ? [v] : v))
+    .meta({ 'x-type': 'text or list' })
 
 /** A number, also where the environment brings it as text. */
 export const count = (least: number, most: number) =>
@@ -92,7 +95,8 @@ export const parsed = <T>(parse: (text: string) => T | Refused, input: () => z.Z
     }),
   )
 
-export const duration = (least: string, most: string) => parsed((v) => parseDuration(v, least, most))
+export const duration = (least: string, most: string) =>
+  parsed((v) => parseDuration(v, least, most)).meta({ 'x-type': `duration, ${least} to ${most}` })
 
 /** Query and form parameters: what YAML reads as a number or a yes is sent as it was written. */
 export const parameters = () =>

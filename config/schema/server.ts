@@ -59,7 +59,7 @@ export const server = section({
   client_ip: clientIp.prefault({}).meta(about('Where the client’s address stands.')),
   base_path: parsed(parseBasePath)
     .prefault('/auth')
-    .meta(about('Where our own endpoints are; move it where it collides with an app.', { restart: true })),
+    .meta(about('Where our own endpoints are; move it where it collides with an app.')),
   cors_origins: list(parsed(parseOrigin))
     .prefault([])
     .meta(about('Preflights from these pass without identity. This service sends no CORS headers itself.')),

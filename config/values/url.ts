@@ -4,7 +4,6 @@ import { isLoopback } from './net.ts'
 
 /** Parsed, or undefined. Blanks and controls are refused before WHATWG's parser would drop them silently. */
 function url(text: string): URL | undefined {
-  // eslint-disable-next-line no-control-regex -- a control in an address is what is looked for
   if (/[\u0000-\u0020\u007f\\]/.test(text) || !/^https?:\/\/[^/]/i.test(text)) return undefined
   return URL.parse(text) ?? undefined
 }
