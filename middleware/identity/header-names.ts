@@ -1,0 +1,82 @@
+import type { HeaderPreset, Settings } from '../../config/types.ts'
+
+/** What a header of a preset is made of. */
+export type HeaderSource =
+  'user' | 'sub' | 'email' | 'name' | 'groups' | 'preferred_username' | 'session' | 'auth_time' | 'issuer'
+
+/**
+ * THE list: which header of which preset says what. Traefik's `authResponseHeaders`, the alias regexes, what the proxy
+ * deletes from a client's request and what is set are all made from it, so they cannot differ.
+ */
+export const PRESETS: Readonly<Record<HeaderPreset, Readonly<Record<string, HeaderSource>>>> = {
+  bff: {
+    'X-User-ID': 'user',
+    'X-User-Email': 'email',
+    'X-User-Name': 'name',
+    'X-User-Groups': 'groups',
+    'X-Session-ID': 'session',
+    'X-Auth-Time': 'auth_time',
+    'X-Original-User': 'sub',
+  },
+  'oauth2-proxy': {
+    'X-Auth-Request-User': 'user',
+    'X-Auth-Request-Email': 'email',
+    'X-Auth-Request-Groups': 'groups',
+    'X-Auth-Request-Preferred-Username': 'preferred_username',
+    'X-Forwarded-User': 'user',
+    'X-Forwarded-Email': 'email',
+    'X-Forwarded-Groups': 'groups',
+    'X-Forwarded-Preferred-Username': 'preferred_username',
+  },
+  authelia: { 'Remote-User': 'user', 'Remote-Name': 'name', 'Remote-Email': 'email', 'Remote-Groups': 'groups' },
+  'traefik-hub': { 'X-Forwarded-User': 'user', 'X-Forwarded-Email': 'email', 'X-Forwarded-Groups': 'groups' },
+}
+
+export const CORRELATION_HEADER = 'X-Correlation-ID'
+export const ISSUER_HEADER = 'X-User-Issuer'
+export const ASSERTION_HEADER = 'X-Identity-Assertion'
+
+/** Names that other tools of this kind use: a client's copy must not reach an upstream that still believes them. */
+const ALWAYS = [CORRELATION_HEADER, ISSUER_HEADER, ASSERTION_HEADER, ...Object.keys(PRESETS.bff)]
+
+/** Every identity header that these settings may set: what a client sends under these names never counts. */
+export function identityHeaderNames(settings: Pick<Settings, 'identity'>): readonly string[] {
+  return [
+    ...new Set([...ALWAYS, ...Object.keys(PRESETS[settings.identity.preset]), ...Object.keys(settings.identity.map)]),
+  ]
+}
+
+/** Traefik's `authResponseHeaders`: a name not listed passes from the client, one that is listed and omitted is deleted. */
+export function authResponseHeaders(settings: Pick<Settings, 'identity'>): readonly string[] {
+  return ['Authorization', 'Cookie', ...identityHeaderNames(settings)]
+}
+
+/** `X-User-ID` and every spelling that some server folds into it: `X_User_ID`, `x.user.id`, `X~User~ID` (CVE-2025-64484). */
+export function foldHeaderName(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '-')
+}
+
+/** One regular expression (Go RE2 syntax) a name, for Traefik's `authResponseHeadersRegex`. */
+export function aliasRegexes(settings: Pick<Settings, 'identity'>): readonly string[] {
+  return identityHeaderNames(settings).map((name) => `(?i)^${name.toLowerCase().replace(/[^a-z0-9]/g, '[^a-z0-9]')}$`)
+}
+
+/** All of them as one, which is what Traefik's option takes. */
+export function aliasRegex(settings: Pick<Settings, 'identity'>): string {
+  return `(?i)^(?:${identityHeaderNames(settings)
+    .map((name) => name.toLowerCase().replace(/[^a-z0-9]/g, '[^a-z0-9]'))
+    .join('|')})$`
+}
+
+/** Tells whether a header name is one of ours, in any spelling. */
+export function compileOurHeaders(settings: Pick<Settings, 'identity'>): {
+  isOurs(name: string): boolean
+  isAlias(name: string): boolean
+} {
+  const exact = new Set(identityHeaderNames(settings).map((n) => n.toLowerCase()))
+  const folded = new Set([...exact].map(foldHeaderName))
+  return {
+    isOurs: (name) => folded.has(foldHeaderName(name)),
+    isAlias: (name) => !exact.has(name.toLowerCase()) && folded.has(foldHeaderName(name)),
+  }
+}
