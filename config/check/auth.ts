@@ -24,8 +24,6 @@ const OWN_PARAMETERS = new Set([
   'client_assertion',
   'client_assertion_type',
   'scope',
-  'redirect_uri',
-  'code',
 ])
 
 export const checkAuth: Check = (c) => {

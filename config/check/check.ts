@@ -1,12 +1,21 @@
 import { checkAuth } from './auth.ts'
 import type { Check, CheckContext } from './context.ts'
+import { checkIdentity } from './identity.ts'
 import { checkRoutes } from './routes.ts'
 import { checkServer } from './server.ts'
 import { checkServices } from './services.ts'
 import { checkSession } from './session.ts'
 import { checkDemoSecrets, checkUse } from './use.ts'
 
-const CHECKS: readonly Check[] = [checkServer, checkAuth, checkSession, checkServices, checkRoutes, checkUse]
+const CHECKS: readonly Check[] = [
+  checkServer,
+  checkAuth,
+  checkSession,
+  checkServices,
+  checkIdentity,
+  checkRoutes,
+  checkUse,
+]
 
 /** All that a schema cannot say: what one key means for another, in both files. */
 export function checkAll(c: CheckContext, rawSettings: unknown): void {

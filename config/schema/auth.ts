@@ -132,11 +132,7 @@ export const auth = section({
     }),
   )
     .optional()
-    .meta(
-      about(
-        'Several providers by name; the first is the default. Each has the keys of `auth`; what it leaves out is taken from there.',
-      ),
-    ),
+    .meta(about('Several providers by name; the first is the default. Each has an issuer and a client of its own.')),
 })
 
 /** `clients:` */

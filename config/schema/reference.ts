@@ -31,20 +31,31 @@ function inside(s: JsonSchema, prefix: string): KeyInfo[] {
 
 function row(key: string, s: JsonSchema, required: boolean): KeyInfo {
   const { default: preset } = s
-  const shown = preset === undefined || s.type === 'object' || JSON.stringify(preset) === '[]' ? '' : String(preset)
+  // Sections and lists begin empty; that needs no saying.
+  const shown =
+    typeof preset === 'string' || typeof preset === 'number' || typeof preset === 'boolean' ? String(preset) : ''
   return { key, type: typeOf(s), preset: shown, required, restart: s['x-restart'] === true, about: s.description ?? '' }
 }
 
 function typeOf(s: JsonSchema): string {
   if (s['x-type'] !== undefined) return s['x-type']
   if (s.enum !== undefined) return s.enum.map((v) => `\`${String(v)}\``).join(', ')
-  if (s.type === 'array') return s.items?.properties ? 'list of sections' : `list of ${s.items ? typeOf(s.items) : 'texts'}`
-  if (s.type === 'object') return s.properties ? 'section' : `name: ${typeof s.additionalProperties === 'object' ? typeOf(s.additionalProperties) : 'value'}`
+  if (s.type === 'array')
+    return s.items?.properties ? 'list of sections' : `list of ${s.items ? typeOf(s.items) : 'texts'}`
+  if (s.type === 'object')
+    return s.properties
+      ? 'section'
+      : `name: ${typeof s.additionalProperties === 'object' ? typeOf(s.additionalProperties) : 'value'}`
   if (s.anyOf !== undefined) return [...new Set(s.anyOf.map(typeOf))].join(' or ')
   return TYPES[s.type ?? ''] ?? 'value'
 }
 
-const TYPES: Readonly<Record<string, string>> = { string: 'text', integer: 'number', number: 'number', boolean: 'true, false' }
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'text',
+  integer: 'number',
+  number: 'number',
+  boolean: 'true, false',
+}
 
 /** The reference of one file as Markdown: a table for each section. */
 export function referenceOf(file: 'settings' | 'routes'): string {

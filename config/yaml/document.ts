@@ -35,7 +35,8 @@ export function readYaml(text: string, env: NodeJS.ProcessEnv): YamlFile {
     prettyErrors: false,
     stringKeys: true,
     resolveKnownTags: false,
-    logLevel: 'silent',
+    // 'silent' would also be silent about a second document.
+    logLevel: 'error',
   })
   const lineAt = (offset: number): number => Math.max(1, lines.linePos(Math.min(offset, masked.length)).line)
   const faults = [...doc.errors, ...doc.warnings].map((e) => ({ line: lineAt(e.pos[0]), why: syntax(e) }))
