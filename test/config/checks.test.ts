@@ -338,6 +338,9 @@ test('a host of a route may be one that a wildcard stands for', () => {
     }),
   }
   assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: x.apps.example.com }]' }), [])
+  assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: "*.apps.example.com" }]' }), [
+    'routes.yaml:1 HOST_WILDCARD',
+  ])
   assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: x.y.apps.example.com }]' }), [
     'routes.yaml:1 UNKNOWN_HOST',
   ])
