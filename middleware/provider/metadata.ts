@@ -63,15 +63,17 @@ export function createMetadata(o: MetadataOptions): Metadata {
       })
     return flight
   }
+  const isStopped = (): boolean => stop.signal.aborted
   const inBackground = (): void => void attempt().catch(() => undefined)
 
   /** Goes on until discovery works, so that readiness comes back without any traffic. */
   const recover = async (): Promise<void> => {
     if (recovering) return
     recovering = true
-    while (fault !== undefined && !stop.signal.aborted) {
+    while (fault !== undefined) {
       await o.clock.sleep(Math.max(nextTryAt - o.clock.monoMs(), 50), stop.signal)
-      if (!stop.signal.aborted) await attempt().catch(() => undefined)
+      if (isStopped()) break
+      await attempt().catch(() => undefined)
     }
     recovering = false
   }

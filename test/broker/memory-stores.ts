@@ -42,7 +42,7 @@ export function createMemoryStores(now: () => number): MemoryStores {
   const listeners = new Set<(id: SessionId, reason: EndReason) => void>()
   const machine = new Map<string, ServiceToken>()
   const seen = new Set<string>()
-  const locks = new Map<string, Promise<void>>()
+  const locks = new Map<string, Promise<undefined>>()
   let fences = 0
   const stores: MemoryStores = {
     before: async () => undefined,
@@ -159,8 +159,8 @@ export function createMemoryStores(now: () => number): MemoryStores {
   }
   const acquire = async (key: string): Promise<Lease | undefined> => {
     await stores.before('acquire')
-    const before = locks.get(key) ?? Promise.resolve()
-    const { promise, resolve } = Promise.withResolvers<void>()
+    const before = locks.get(key) ?? Promise.resolve(undefined)
+    const { promise, resolve } = Promise.withResolvers<undefined>()
     locks.set(
       key,
       before.then(() => promise),
@@ -169,7 +169,7 @@ export function createMemoryStores(now: () => number): MemoryStores {
     const fence = ++fences
     const e = entries.get(key as SessionId)
     if (e !== undefined) e.fence = fence
-    return { fence, lost: new AbortController().signal, release: async () => resolve() }
+    return { fence, lost: new AbortController().signal, release: async () => resolve(undefined) }
   }
   const leases: Leases = { acquire: (id) => acquire(id), acquireShared: (key) => acquire(key) }
   return Object.assign(stores, { sessions, vault, leases })

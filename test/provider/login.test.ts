@@ -61,11 +61,7 @@ describe('a sign-in at a real provider', () => {
       refresh_token: login.refreshToken.reveal(),
     })
     assert.equal(refreshed.kind, 'ok')
-    assert.ok(
-      refreshed.kind === 'ok' &&
-        refreshed.refreshToken &&
-        refreshed.refreshToken.reveal() !== login.refreshToken.reveal(),
-    )
+    assert.ok(refreshed.refreshToken && refreshed.refreshToken.reveal() !== login.refreshToken.reveal())
     assert.equal(refreshed.identity?.kind, 'verified')
 
     assert.equal(await provider.revoke(refreshed.refreshToken), true)
@@ -93,8 +89,7 @@ describe('a sign-in at a real provider', () => {
       scope: 'application.all',
     })
     assert.equal(other.kind, 'ok')
-    const claims = await provider.verifyAccessToken(
-      other.kind === 'ok' ? other.accessToken.reveal() : '',
+    const claims = await provider.verifyAccessToken(other.accessToken.reveal(),
       resources[1]!,
     )
     assert.equal(claims['aud'], resources[1])

@@ -154,7 +154,7 @@ describe('a call at the token endpoint', () => {
 
   it('proves a client by private_key_jwt with the issuer as audience', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const key = secret(privateKey.export({ format: 'pem', type: 'pkcs8' }) as string)
+    const key = secret(privateKey.export({ format: 'pem', type: 'pkcs8' }).toString())
     const p = make({}, providerSettings(bad.issuer, { auth: { kind: 'private_key_jwt', key, kid: 'bff-1' } }))
     answers({ json: { access_token: 'a', token_type: 'Bearer' } })
     assert.equal((await refresh(p)).kind, 'ok')
