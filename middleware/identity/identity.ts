@@ -1,5 +1,5 @@
 import type { Settings } from '../../config/types.ts'
-import type { Claims, Emit, IdentityHeaders, LiveSession, Principal } from '../types.ts'
+import type { Claims, Emit, IdentityHeaders, LiveSession, Principal, SessionState } from '../types.ts'
 import { claimAt, groupsOf, textsOf } from './claims.ts'
 import { CORRELATION_HEADER, ISSUER_HEADER, PRESETS, type HeaderSource } from './header-names.ts'
 import { headerValue, joinList } from './header-value.ts'
@@ -20,7 +20,7 @@ interface Who {
  * it is made once and kept with the session.
  */
 export function createIdentity(settings: Settings, emit: Emit): IdentityHeaders {
-  const kept = new WeakMap<LiveSession, Map<string | undefined, readonly Pair[]>>()
+  const kept = new WeakMap<SessionState, Map<string | undefined, readonly Pair[]>>()
   const severalIssuers = settings.providers.size > 1 || settings.bearerIssuers.size > 0
   const make = (who: Who, service: string | undefined): readonly Pair[] => {
     const all = buildPairs(who, settings, severalIssuers, emit)
@@ -34,12 +34,12 @@ export function createIdentity(settings: Settings, emit: Emit): IdentityHeaders 
     const correlation: Pair = [CORRELATION_HEADER, correlationId]
     if (who === undefined) return [correlation]
     if (who.session === undefined) return [...make(who, service), correlation]
-    const byService = kept.get(who.session) ?? new Map<string | undefined, readonly Pair[]>()
+    const byService = kept.get(who.session.state) ?? new Map<string | undefined, readonly Pair[]>()
     let pairs = byService.get(service)
     if (pairs === undefined) {
       pairs = make(who, service)
       byService.set(service, pairs)
-      kept.set(who.session, byService)
+      kept.set(who.session.state, byService)
     }
     return [...pairs, correlation]
   }
@@ -88,7 +88,7 @@ function valueOf(source: HeaderSource, name: string, who: Who, settings: Setting
         : safe(name, who.sub, emit)
     case 'email':
       // An address that the provider does not vouch for is somebody's claim to be somebody.
-      return who.claims['email_verified'] === false ? undefined : claim('email')
+      return textsOf(who.claims['email_verified'])[0] === 'false' ? undefined : claim('email')
     case 'name':
       return claim('name')
     case 'preferred_username':

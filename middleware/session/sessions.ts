@@ -1,0 +1,155 @@
+import { createHmac } from 'node:crypto'
+import type {
+  EndReason,
+  EpochMs,
+  Handle,
+  LiveSession,
+  NewSession,
+  SessionId,
+  SessionRecord,
+  SessionStore,
+} from '../types.ts'
+import type { Emit, ServiceToken } from '../types.ts'
+import { ID_TOKEN, REFRESH_TOKEN, type SessionBackend, type StoredSession } from './backend.ts'
+import type { Sealer } from './seal.ts'
+import { readState, readToken, writeState, writeToken } from './serialize.ts'
+
+export interface SessionsOptions {
+  readonly backend: SessionBackend
+  readonly sealer: Sealer
+  readonly indexKeys: readonly Buffer[]
+  readonly openRecord: (id: string, sealed: string) => SessionRecord | undefined
+  readonly idleTimeoutMs: () => number
+  readonly emit: Emit
+}
+
+interface Kept {
+  readonly revision: number
+  readonly session: LiveSession
+}
+
+/** Parsed sessions that are kept; each is a few kilobytes. */
+const MOST_KEPT = 20_000
+
+/** Sessions over a backend: sealing, parsing, and a bounded cache of what was parsed, good while the revision stands. */
+export function createSessions(o: SessionsOptions): SessionStore {
+  const kept = new Map<SessionId, Kept>()
+  const keep = (id: SessionId, stored: StoredSession): LiveSession | undefined => {
+    const session = parse(id, stored, o)
+    if (session === undefined) return undefined
+    if (kept.size >= MOST_KEPT) dropOldest(kept)
+    kept.set(id, { revision: stored.revision, session })
+    return session
+  }
+  const load = (id: SessionId): LiveSession | undefined | Promise<LiveSession | undefined> => {
+    const seen = o.backend.peek(id)
+    if (seen === undefined) {
+      kept.delete(id)
+      return undefined
+    }
+    const have = kept.get(id)
+    if (seen !== 'unknown' && have?.revision === seen.revision) {
+      if (have.session.idleUntil === seen.idleUntil) return have.session
+      const session = { ...have.session, idleUntil: seen.idleUntil }
+      kept.set(id, { revision: seen.revision, session })
+      return session
+    }
+    const stored = o.backend.load(id)
+    if (stored instanceof Promise) return stored.then((s) => (s === undefined ? undefined : keep(id, s)))
+    return stored === undefined ? undefined : keep(id, stored)
+  }
+  return {
+    open: (id, s) => o.backend.open(id, toStored(id, s, o)),
+    load,
+    endedReason: (id) => o.backend.endedReason(id),
+    update: (id, readVersion, next) => o.backend.update(id, readVersion, o.sealer.seal(writeState(next), 'state', id)),
+    touch: (id, idleUntil) => o.backend.touch(id, idleUntil),
+    end: async (ids, reason) => {
+      const ended = await o.backend.end(ids, reason)
+      for (const id of ids) kept.delete(id)
+      return ended
+    },
+    find: async (by) => {
+      const keys =
+        'handle' in by
+          ? indexesOf(['handle', by.handle], o)
+          : 'sid' in by
+            ? indexesOf(['sid', by.issuer, by.sid], o)
+            : indexesOf(['sub', by.issuer, by.sub], o)
+      const ids = new Set((await Promise.all(keys.map((k) => o.backend.find(k)))).flat())
+      const found = await Promise.all([...ids].map((id) => load(id)))
+      return found.filter((s) => s !== undefined)
+    },
+    list: async function* () {
+      for await (const id of o.backend.list()) {
+        const session = await load(id)
+        if (session !== undefined) yield session
+      }
+    },
+    once: (key, ttlMs) => o.backend.once(blind(key, o), ttlMs),
+    count: (key, windowMs) => o.backend.count(blind(key, o), windowMs),
+    onEnded: (f: (id: SessionId, reason: EndReason) => void) => o.backend.onEnded(f),
+    health: () => o.backend.health(),
+    close: () => o.backend.close(),
+  }
+}
+
+function toStored(id: SessionId, s: NewSession, o: SessionsOptions): Parameters<SessionBackend['open']>[1] {
+  const slots: Record<string, string> = {}
+  const put = (slot: string, text: string): void => {
+    slots[slot] = o.sealer.seal(text, 'slot', id, slot)
+  }
+  if (s.refreshToken !== undefined) put(REFRESH_TOKEN, s.refreshToken.reveal())
+  if (s.idToken !== undefined) put(ID_TOKEN, s.idToken.reveal())
+  for (const token of s.tokens) put(token.service, writeToken(token))
+  const { issuer, sub, sid, handle, createdAt, expiresAt } = s.record
+  const at = [['handle', handle], ['sub', issuer, sub], ...(sid === undefined ? [] : [['sid', issuer, sid]])]
+  return {
+    state: o.sealer.seal(writeState(s.state), 'state', id),
+    idleUntil: Math.min(createdAt + o.idleTimeoutMs(), expiresAt) as EpochMs,
+    expiresAt,
+    slots,
+    // Written under the newest key; looked for under all.
+    indexes: at.flatMap((parts) => indexesOf(parts, o).slice(0, 1)),
+  }
+}
+
+function parse(id: SessionId, stored: StoredSession, o: SessionsOptions): LiveSession | undefined {
+  const record = o.openRecord(id, stored.record)
+  const state = o.sealer.open(stored.state, 'state', id)
+  if (record === undefined || state === undefined) {
+    // Changed, moved, or under a key that is no longer listed: nobody's session.
+    o.emit({ name: 'sealed_unreadable', fields: { what: record === undefined ? 'record' : 'state' } })
+    return undefined
+  }
+  const tokens = new Map<string, ServiceToken>()
+  for (const [slot, sealed] of Object.entries(stored.slots)) {
+    if (slot === REFRESH_TOKEN || slot === ID_TOKEN) continue
+    const text = o.sealer.open(sealed, 'slot', id, slot)
+    if (text === undefined) o.emit({ name: 'sealed_unreadable', fields: { what: 'token', slot } })
+    else tokens.set(slot, readToken(text))
+  }
+  return {
+    id,
+    record,
+    state: readState(state),
+    version: stored.version,
+    idleUntil: stored.idleUntil,
+    tokens,
+    hasRefreshToken: stored.slots[REFRESH_TOKEN] !== undefined,
+  }
+}
+
+/** Keyed hashes: who is signed in cannot be read off a stolen database, nor guessed by hashing names. */
+function indexesOf(parts: readonly (string | Handle)[], o: SessionsOptions): string[] {
+  return o.indexKeys.map((key) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url'))
+}
+
+function blind(key: string, o: SessionsOptions): string {
+  return indexesOf(['key', key], o)[0] ?? key
+}
+
+function dropOldest(map: Map<unknown, unknown>): void {
+  const first = map.keys().next()
+  if (first.done !== true) map.delete(first.value)
+}
