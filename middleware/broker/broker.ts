@@ -21,7 +21,7 @@ import { warmUp } from './warm-up.ts'
 /**
  * A token for one service: from the session where a good one is held, else by the service's strategy. Warm answers are
  * values; the rest is flown once and answered within `tokens.deadline`, while the flight goes on and is stored.
- * Emits `token_refresh`, `token_dropped`, `grant_refused`, `session_suspended`, `id_token_rejected`,
+ * Emits `token_refresh`, `token_dropped`, `token_request_failed`, `session_suspended`, `id_token_rejected`,
  * `bff_service_tokens_mapped`.
  */
 export function createBroker(o: BrokerOptions): Broker {
@@ -150,7 +150,7 @@ function canRenew(live: LiveSession, t: Target): boolean {
 function background(p: Parts, flight: Promise<unknown>): void {
   flight.catch((e: unknown) => {
     if (!(e instanceof StoreUnavailable))
-      p.o.emit({ name: 'background_flight_failed', fields: { error: e instanceof Error ? e.name : 'unknown' } })
+      p.o.emit({ name: 'bug', fields: { error: e instanceof Error ? e.name : 'unknown' } })
   })
 }
 

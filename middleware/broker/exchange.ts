@@ -73,13 +73,6 @@ export async function send(p: Parts, t: Target, form: TokenParams): Promise<Toke
     ...(t.client === undefined ? {} : { client: t.client }),
     ...(t.service.tokenEndpoint === undefined ? {} : { tokenEndpoint: t.service.tokenEndpoint }),
   })
-  p.o.emit({
-    name: 'token_refresh',
-    fields: {
-      strategy: t.strategy,
-      service: t.service.name,
-      result: answer.kind === 'oauth_error' ? answer.error : answer.kind,
-    },
-  })
+  p.tell(t.strategy, t.service.name, answer)
   return answer
 }

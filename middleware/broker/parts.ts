@@ -1,4 +1,5 @@
-import type { Provider } from '../provider/types.ts'
+import type { TokenStrategy } from '../../config/types.ts'
+import type { Provider, TokenResponse } from '../provider/types.ts'
 import { type LiveSession, type SessionId, StoreUnavailable, type TokenAnswer } from '../types.ts'
 import type { Checked } from './check-token.ts'
 import { createFlights, type Flights } from './flights.ts'
@@ -20,6 +21,8 @@ export interface Parts {
   mustProvider(live: LiveSession): Provider
   /** Remembers a clear no and tells the operator once. */
   noteRefusal(id: SessionId | undefined, t: Target, error: string, description: string | undefined): void
+  /** Tells one call's outcome: as a metric, and as a line where the provider is in trouble. */
+  tell(strategy: TokenStrategy, service: string, answer: TokenResponse): void
   /** A checked token into its slot, or a wrong one out of sight. */
   keepChecked(id: SessionId, t: Target, c: Checked): Promise<TokenAnswer>
   /** The line that names wanted and got; and not asked for again at once. */
@@ -49,7 +52,7 @@ function assemble(o: BrokerOptions, shared: Pick<Parts, 'flights' | 'lanes' | 'r
     noteRefusal: (id, t, error, description) => {
       p.refusals.note(refusalScope(error), id, t, error)
       o.emit({
-        name: 'grant_refused',
+        name: 'token_request_failed',
         fields: {
           service: t.service.name,
           strategy: t.strategy,
@@ -57,6 +60,15 @@ function assemble(o: BrokerOptions, shared: Pick<Parts, 'flights' | 'lanes' | 'r
           ...(description === undefined ? {} : { description }),
         },
       })
+    },
+    tell: (strategy, service, answer) => {
+      const result = answer.kind === 'oauth_error' ? answer.error : answer.kind
+      o.emit({ name: 'token_refresh', fields: { strategy, service, result } })
+      if (answer.kind === 'down')
+        o.emit({
+          name: 'token_request_failed',
+          fields: { service, strategy, error: 'provider_unavailable', description: answer.detail },
+        })
     },
     keepChecked: async (id, t, c) => {
       if (c.kind === 'down') return { kind: 'down', what: 'provider', retryAfterS: c.retryAfterS }

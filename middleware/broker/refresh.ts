@@ -66,14 +66,7 @@ async function underLease(p: Parts, job: RefreshJob, lease: Lease): Promise<Toke
   if (lease.lost.aborted) return down(1)
 
   const { answer, asked } = await askPatiently(p, job, live, stored.token, lease)
-  p.o.emit({
-    name: 'token_refresh',
-    fields: {
-      strategy: 'refresh',
-      service: job.slot,
-      result: answer.kind === 'oauth_error' ? answer.error : answer.kind,
-    },
-  })
+  p.tell('refresh', job.slot, answer)
   if (answer.kind === 'ok') return arrived(p, job, live, lease, answer, asked)
   if (answer.kind === 'down') return held === undefined ? down(answer.retryAfterS) : { kind: 'token', token: held }
   if (answer.error === 'invalid_grant') return suspend(p, job.id, () => refreshUnderLease(p, job))
@@ -146,7 +139,10 @@ async function arrived(
   const idFine = granted.identity?.kind !== 'rejected'
   const written = await storeRotated(p, job, lease, granted, idFine && early?.kind === 'token' ? [early.token] : [])
   if (written !== 'done') return afterLostWrite(p, job, live, granted, written)
-  if (live.state.suspendedUntil !== undefined) await updateState(p.o, job.id, withoutSuspension)
+  if (live.state.suspendedUntil !== undefined) {
+    await updateState(p.o, job.id, withoutSuspension)
+    p.o.emit({ name: 'session_resumed', fields: { session: live.record.handle } })
+  }
 
   const outcome =
     granted.identity === undefined

@@ -1,5 +1,6 @@
 import { type LiveSession, LOGIN_TOKEN, type ServiceToken, type TokenAnswer, type TokenId } from '../types.ts'
 import { stillFits } from './audience.ts'
+import { type Arrival, checkOpaque } from './check-token.ts'
 import { exchangeForSession } from './exchange.ts'
 import { isExpiringSoon, isValid } from './freshness.ts'
 import { noteOutcome, type Parts } from './parts.ts'
@@ -16,7 +17,8 @@ export function heldToken(
   t: Target,
   rejected: TokenId | undefined,
 ): ServiceToken | undefined {
-  const slot = t.strategy === 'login_token' ? LOGIN_TOKEN : t.service.name
+  // An opaque login token that was introspected for this service lies in the service's own slot.
+  const slot = t.strategy === 'login_token' && !live.tokens.has(t.service.name) ? LOGIN_TOKEN : t.service.name
   const held = live.tokens.get(slot)
   if (held === undefined || held.id === rejected || !isValid(held, p.o.clock.wallMs()) || !stillFits(held, t.service))
     return undefined
@@ -80,14 +82,28 @@ async function loginTokenAnew(
   rejected: TokenId | undefined,
 ): Promise<TokenAnswer> {
   const held = live.tokens.get(LOGIN_TOKEN)
-  if (held !== undefined && !stillFits(held, t.service))
-    return p.dropWrong(live.id, t, { kind: 'wrong', reason: 'audience', got: held.audiences })
+  const now = p.o.clock.wallMs()
+  const good = held !== undefined && held.id !== rejected && isValid(held, now)
+  if (good && !(live.hasRefreshToken && isExpiringSoon(held, now))) return judgeLoginToken(p, live, t, held)
   if (!live.hasRefreshToken) return { kind: 'none', reason: 'the login token is gone and there is no refresh token' }
   const answer = await renewLogin(p, live, rejected)
-  if (answer.kind !== 'token') return answer
-  if (!stillFits(answer.token, t.service))
-    return p.dropWrong(live.id, t, { kind: 'wrong', reason: 'audience', got: answer.token.audiences })
-  return { kind: 'token', token: { ...answer.token, service: t.service.name } }
+  return answer.kind === 'token' ? judgeLoginToken(p, live, t, answer.token) : answer
+}
+
+async function judgeLoginToken(p: Parts, live: LiveSession, t: Target, held: ServiceToken): Promise<TokenAnswer> {
+  if (stillFits(held, t.service)) return { kind: 'token', token: { ...held, service: t.service.name } }
+  if (held.audiences.length > 0)
+    return p.dropWrong(live.id, t, { kind: 'wrong', reason: 'audience', got: held.audiences })
+  return p.keepChecked(live.id, t, await checkOpaque(p.o, t, arrivalOf(held)))
+}
+
+function arrivalOf(held: ServiceToken): Arrival {
+  const expiresInS = held.expiresAt === undefined ? {} : { expiresInS: (held.expiresAt - held.receivedAt) / 1000 }
+  return {
+    granted: { kind: 'ok', accessToken: held.value, tokenType: held.type, ...expiresInS },
+    asked: held.scopes,
+    receivedAt: held.receivedAt,
+  }
 }
 
 /** An upstream that answers 401 to every token must not make us ask the provider on every request. */

@@ -10,7 +10,7 @@ import type { Provider, ProviderOptions, ProviderState } from './types.ts'
 /**
  * One OpenID provider. Nothing is fetched until something is asked; `ready()` begins discovery and from then on recovery
  * goes on in the background, so that the service starts, and comes back, whatever the provider does.
- * Emits `provider_state {provider, up, detail?}` when reachability changes.
+ * Emits `provider_up` and `provider_down {provider, detail?}` when reachability changes, `userinfo_failed {provider}`.
  */
 export function createProvider(o: ProviderOptions): Provider {
   let told: boolean | undefined
@@ -25,7 +25,10 @@ export function createProvider(o: ProviderOptions): Provider {
     const now = look()
     if (now.up === told) return
     told = now.up
-    o.emit({ name: 'provider_state', fields: { provider: o.settings.name, ...now } })
+    o.emit({
+      name: now.up ? 'provider_up' : 'provider_down',
+      fields: { provider: o.settings.name, ...(now.detail === undefined ? {} : { detail: now.detail }) },
+    })
   }
   const c = createConnection(o, tell)
   const telling = async <T>(work: Promise<T>): Promise<T> => work.finally(tell)

@@ -93,19 +93,19 @@ async function askOnce(w: World, m: Extract<Move, { kind: 'ask' }>, first: LiveS
 
 /** Lets some of what is waiting happen before the next move. */
 async function drainSome(s: fc.Scheduler, asked: readonly Promise<void>[]): Promise<void> {
-  if (asked.length > 0 && s.count() > 0) await s.waitOne()
+  if (asked.length > 0 && s.count() > 0) await s.waitNext(1)
 }
 
 /** Network answers come whenever they come, so turns are given out until nothing is left to wait for. */
 async function settle(s: fc.Scheduler, asked: readonly Promise<void>[], w: World): Promise<void> {
-  let open = true
+  const progress = { open: true }
   const all = Promise.all(asked)
     .then(() => Promise.all(w.brokers.map((b) => b.drain())))
     .finally(() => {
-      open = false
+      progress.open = false
     })
-  while (open) {
-    if (s.count() > 0) await s.waitOne()
+  while (progress.open) {
+    if (s.count() > 0) await s.waitNext(1)
     else await new Promise((resolve) => setImmediate(resolve))
   }
   await all

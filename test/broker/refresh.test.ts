@@ -215,7 +215,7 @@ describe('a token by refresh', () => {
       assert.deepEqual(await w.ask(live, 'analytics'), { kind: 'none', reason: 'unsupported_grant_type' })
     }
     assert.equal(w.idp.forms().length, 1)
-    assert.equal(w.events.filter((e) => e.name === 'grant_refused').length, 1)
+    assert.equal(w.events.filter((e) => e.name === 'token_request_failed').length, 1)
     w.reload()
     await w.ask(await w.signIn('s4'), 'analytics')
     assert.equal(w.idp.forms().length, 2, 'a reload asks again')

@@ -26,6 +26,18 @@ describe('the strategies', () => {
       assert.equal(w.idp.forms().length, 0)
     })
 
+    it('R18 is introspected where it is opaque, once', async () => {
+      w.idp.on.set('/introspect', () => ({ json: { active: true, aud: ANALYTICS } }))
+      const live = await w.signIn('s1', {
+        refreshToken: undefined,
+        loginToken: { audiences: [], value: secret('opaque') },
+      })
+      assert.equal((await w.ask(live, 'analytics')).kind, 'token')
+      assert.equal((await w.ask((await w.load(S1))!, 'analytics')).kind, 'token')
+      assert.equal((await w.ask((await w.load(S1))!, 'crud')).kind, 'none')
+      assert.equal(w.idp.forms('/introspect').length, 2)
+    })
+
     it('is refreshed plainly when it is old', async () => {
       w.services.set('analytics', service('analytics', ANALYTICS, { strategy: 'login_token' }))
       w.tokenEndpoint(() => ({
@@ -112,7 +124,7 @@ describe('the strategies', () => {
       assert.deepEqual(await w.ask(await w.signIn('s1'), 'analytics'), { kind: 'none', reason: 'invalid_request' })
       assert.equal(w.idp.forms().length, 1)
       assert.equal(
-        w.events.find((e) => e.name === 'grant_refused')?.fields?.['description'],
+        w.events.find((e) => e.name === 'token_request_failed')?.fields?.['description'],
         'Requested audience not available',
       )
     })

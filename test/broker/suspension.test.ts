@@ -37,15 +37,9 @@ describe('a session whose refresh token the provider calls invalid', () => {
     })
     w.idp.on.set(
       '/token',
-      wrap(
-        w,
-        async () =>
-          void (await w.stores.vault.rotate(
-            S1,
-            { refreshToken: secret('rt-newer'), tokens: [] },
-            Number.MAX_SAFE_INTEGER,
-          )),
-      ),
+      wrap(w, async () => {
+        await w.stores.vault.rotate(S1, { refreshToken: secret('rt-newer'), tokens: [] }, Number.MAX_SAFE_INTEGER)
+      }),
     )
     assert.equal((await w.ask(live, 'analytics')).kind, 'token')
     assert.deepEqual(

@@ -89,9 +89,7 @@ describe('a sign-in at a real provider', () => {
       scope: 'application.all',
     })
     assert.equal(other.kind, 'ok')
-    const claims = await provider.verifyAccessToken(other.accessToken.reveal(),
-      resources[1]!,
-    )
+    const claims = await provider.verifyAccessToken(other.accessToken.reveal(), resources[1]!)
     assert.equal(claims['aud'], resources[1])
   })
 
