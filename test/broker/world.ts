@@ -156,7 +156,7 @@ export async function createWorld(
     tokenEndpoint: (reply) =>
       void idp.on.set('/token', (form) => {
         const r = reply(form)
-        return typeof r['status'] === 'number' ? (r as { status: number }) : { json: r }
+        return typeof r['status'] === 'number' ? r : { json: r }
       }),
     close: async () => {
       await Promise.all(brokers.map((b) => b.drain()))

@@ -17,11 +17,14 @@ export async function startRealProvider(o: {
   readonly clients: readonly ClientMetadata[]
   readonly configuration?: Configuration
   readonly user?: string
+  /** Whether a code without `resource` gives a token for what was granted (default), or one for userinfo. */
+  readonly useGrantedResource?: boolean
 }): Promise<RealProvider> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const oidc = new OidcProvider(issuer, { ...baseConfiguration(o.clients), ...o.configuration })
+  const base = baseConfiguration(o.clients, o.useGrantedResource ?? true)
+  const oidc = new OidcProvider(issuer, { ...base, ...o.configuration })
   const callback = oidc.callback()
   server.on('request', (req, res) => {
     if (req.url?.startsWith('/interaction/') === true)
@@ -39,7 +42,7 @@ export async function startRealProvider(o: {
   }
 }
 
-function baseConfiguration(clients: readonly ClientMetadata[]): Configuration {
+function baseConfiguration(clients: readonly ClientMetadata[], useGrantedResource: boolean): Configuration {
   return {
     clients: [...clients],
     scopes: ['openid', 'offline_access', 'api.read', 'application.all'],
@@ -64,7 +67,7 @@ function baseConfiguration(clients: readonly ClientMetadata[]): Configuration {
       resourceIndicators: {
         enabled: true,
         defaultResource: () => [],
-        useGrantedResource: () => true,
+        useGrantedResource: () => useGrantedResource,
         getResourceServerInfo: (_ctx, resource) => {
           if (!RESOURCES.includes(resource)) throw new Error('unknown resource')
           return {
