@@ -61,7 +61,7 @@ function accept(
   const scopes = a.granted.scopes ?? tokenScopes ?? a.asked ?? []
   const told = a.granted.scopes !== undefined || tokenScopes !== undefined
   const wanted = t.service.scopes
-  if (told && wanted.length > 0 && !wanted.some((s) => scopes.includes(s)))
+  if (told && wanted.length > 0 && !wanted.some((s) => cameBack(s, scopes)))
     return { kind: 'wrong', reason: 'none of the configured scopes', got: audiences }
   return {
     kind: 'token',
@@ -74,6 +74,14 @@ function accept(
       expiresAt,
     }),
   }
+}
+
+/**
+ * Entra ID's `…/.default` asks for whatever was consented to at that resource and never comes back by that name; that it
+ * is the right resource, the audience has told already.
+ */
+function cameBack(wanted: string, told: readonly string[]): boolean {
+  return told.includes(wanted) || (wanted.endsWith('/.default') && told.length > 0)
 }
 
 /** The login's own access token after a plain refresh: kept as it came; what it may be used for is judged per use. */

@@ -165,7 +165,11 @@ describe('the strategies', () => {
         scopes: ['api://analytics/.default'],
       }),
     )
-    w.tokenEndpoint(() => ({ access_token: w.idp.accessToken({ aud: ANALYTICS }), token_type: 'Bearer' }))
+    w.tokenEndpoint(() => ({
+      access_token: w.idp.accessToken({ aud: ANALYTICS, scp: 'read' }),
+      token_type: 'Bearer',
+      scope: 'api://analytics/read',
+    }))
     assert.equal(audOf(await w.ask(await w.signIn('s1'), 'analytics')), ANALYTICS)
     const form = Object.fromEntries(w.idp.forms()[0] ?? [])
     assert.deepEqual(
