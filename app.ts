@@ -14,6 +14,7 @@ import { createEnder } from './middleware/login/end.ts'
 import { createRateLimiter } from './middleware/login/rate-limit.ts'
 import { rawFromHttp1, writeHttp1 } from './middleware/mouths/http1.ts'
 import { verify } from './middleware/mouths/verify.ts'
+import { createSessionWriter } from './middleware/login/session-writer.ts'
 import { deriveKeys } from './middleware/session/keys.ts'
 import { openStores } from './middleware/session/open-stores.ts'
 import type { Telemetry } from './middleware/telemetry/telemetry.ts'
@@ -50,6 +51,10 @@ export async function openApp(o: AppOptions): Promise<App> {
     emit: telemetry.emit,
     provider: (name) => current.providers.get(name),
   })
+  const cookies = {
+    session: deriveKeys(settings.session.secrets, 'session cookie').map((k) => k.toString('hex')),
+    csrf: deriveKeys(settings.session.secrets, 'csrf'),
+  }
   const long: LongLived = {
     ...stores,
     clock,
@@ -57,11 +62,14 @@ export async function openApp(o: AppOptions): Promise<App> {
     telemetry,
     ender,
     limiter: createRateLimiter(clock),
+    codeWantsResource: new Set(),
     attemptKeys: deriveKeys(settings.session.secrets, 'login attempt'),
-    cookies: {
-      session: deriveKeys(settings.session.secrets, 'session cookie').map((k) => k.toString('hex')),
-      csrf: deriveKeys(settings.session.secrets, 'csrf'),
-    },
+    cookies,
+    writeSession: createSessionWriter({
+      settings: settings.session,
+      store: stores.expressStore,
+      signingKeys: cookies.session,
+    }),
   }
   current = compose(1, settings, long, undefined)
   let draining = false
@@ -229,6 +237,8 @@ function restartKeys(before: Settings, next: Settings): string[] {
     'session.secret': s.session.secrets.map((x) => x.reveal()),
     'session.key_prefix': s.session.keyPrefix,
     'session.cookie_name': s.session.cookieName,
+    'session.cookie_domain': s.session.cookieDomain,
+    'session.same_site': s.session.sameSite,
     'session.stall_timeout': s.session.stallTimeoutMs,
   })
   const [a, b] = [pick(before), pick(next)]
@@ -248,12 +258,10 @@ function keepLongLived(before: Settings, next: Settings): Settings {
       ...(old.adminListen === undefined ? {} : { adminListen: old.adminListen }),
     },
     session: {
-      ...next.session,
-      secrets: before.session.secrets,
-      store: before.session.store,
-      keyPrefix: before.session.keyPrefix,
-      cookieName: before.session.cookieName,
-      stallTimeoutMs: before.session.stallTimeoutMs,
+      ...before.session,
+      idleTimeoutMs: next.session.idleTimeoutMs,
+      absoluteTimeoutMs: next.session.absoluteTimeoutMs,
+      followIdToken: next.session.followIdToken,
     },
   }
 }

@@ -1,15 +1,13 @@
 import type { Express } from 'express'
-import type { Store } from 'express-session'
 import type { Settings } from './config/types.ts'
 import { createBroker } from './middleware/broker/broker.ts'
 import { createGeneration } from './middleware/decide/generation.ts'
-import { createExpressApp } from './middleware/endpoints/express-app.ts'
+import { createExpressApp, type WriteSession } from './middleware/endpoints/express-app.ts'
 import { createIdentity } from './middleware/identity/identity.ts'
 import type { LoginDeps } from './middleware/login/deps.ts'
 import type { Ender } from './middleware/login/end.ts'
 import { maySignIn } from './middleware/login/granted.ts'
 import type { RateLimiter } from './middleware/login/rate-limit.ts'
-import { createSessionWriter } from './middleware/login/session-writer.ts'
 import type { VerifyDeps } from './middleware/mouths/verify.ts'
 import { createErrorAnswer } from './middleware/pages/errors.ts'
 import { createSignOutPages } from './middleware/pages/sign-out.ts'
@@ -34,12 +32,13 @@ export interface LongLived {
   readonly sessions: SessionStore
   readonly vault: TokenVault
   readonly leases: Leases
-  readonly expressStore: Store
   readonly clock: Clock
   readonly random: (bytes: number) => Uint8Array
   readonly telemetry: Telemetry
   readonly ender: Ender
   readonly limiter: RateLimiter
+  readonly codeWantsResource: Set<string>
+  readonly writeSession: WriteSession
   readonly attemptKeys: readonly Buffer[]
   readonly cookies: CookieKeys
 }
@@ -65,6 +64,8 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
       takeOver(before, name, settings) ?? createProvider({ settings: s, clock: long.clock, emit, random: long.random }),
     ]),
   )
+  // Asked for now, so that an outage shows at once; nobody waits for it.
+  for (const p of providers.values()) p.ready().catch(() => undefined)
   for (const [name, old] of before?.providers ?? []) if (providers.get(name) !== old) old.close()
   const broker = createBroker({
     settings: () => settings,
@@ -97,6 +98,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     pages: createSignOutPages(),
     ender: long.ender,
     limiter: long.limiter,
+    codeWantsResource: long.codeWantsResource,
   }
   const base = settings.server.basePath
   return {
@@ -111,10 +113,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
       identityHeaders: createIdentity(settings, emit),
       observe: (mouth, d, started) => observe(long, mouth, d, started),
     },
-    express: createExpressApp(
-      login,
-      createSessionWriter({ settings: settings.session, store: long.expressStore, signingKeys: long.cookies.session }),
-    ),
+    express: createExpressApp(login, long.writeSession),
     close: () => {
       for (const p of providers.values()) p.close()
     },

@@ -5,7 +5,18 @@ import tseslint from 'typescript-eslint'
  * (house rule: outcomes are a union), and floating promises are errors because a lost rejection is a lost write.
  */
 export default tseslint.config(
-  { ignores: ['node_modules/', '.cache/', 'data/', 'demo/spa/', 'demo/**/*.js', 'middleware/pages/client.js', 'coverage/', 'eslint.config.js'] },
+  {
+    ignores: [
+      'node_modules/',
+      '.cache/',
+      'data/',
+      'demo/spa/',
+      'demo/**/*.js',
+      'middleware/pages/client.js',
+      'coverage/',
+      'eslint.config.js',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
@@ -26,7 +37,18 @@ export default tseslint.config(
     rules: {
       'no-console': 'off',
       // node:test's describe/it return promises that its runner itself awaits.
-      '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'it', 'describe', 'suite', 'before', 'after', 'beforeEach', 'afterEach'], package: 'node:test' }] }],
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            {
+              from: 'package',
+              name: ['test', 'it', 'describe', 'suite', 'before', 'after', 'beforeEach', 'afterEach'],
+              package: 'node:test',
+            },
+          ],
+        },
+      ],
       '@typescript-eslint/no-non-null-assertion': 'off',
     },
   },

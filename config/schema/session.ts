@@ -34,11 +34,11 @@ export const session = section({
     .meta(about('The one session cookie.', { restart: true })),
   cookie_domain: parsed(parseCookieDomain, () => z.string())
     .prefault('')
-    .meta(about('A parent of every public host, to share the session among them. Empty: host only.')),
+    .meta(about('A parent of every public host, to share the session among them. Empty: host only.', { restart: true })),
   same_site: z
     .enum(['lax', 'strict', 'none'])
     .prefault('lax')
-    .meta(about('`none` lets other sites embed the app, and needs https everywhere.')),
+    .meta(about('`none` lets other sites embed the app, and needs https everywhere.', { restart: true })),
   idle_timeout: duration('1s', '90d')
     .prefault('30m')
     .meta(about('Ends after so long without a request; kept in the store, the cookie has no Max-Age.')),

@@ -80,7 +80,7 @@ function routeOf(c: Context): Pick<Refuse, 'route'> {
 
 /** Which of two is the victim's own cannot be told: refuse, and expire the host-only variant and those of the domains. */
 function twoCookies(c: Context, deps: DecideDeps): Refuse {
-  const setCookies = expireCookies(deps.now.settings.session, c.facts.hostname, c.facts.origin.startsWith('https:'))
+  const setCookies = expireCookies(deps.now.settings.session, c.facts.hostname)
   return {
     kind: 'refuse',
     code: 'BAD_REQUEST',

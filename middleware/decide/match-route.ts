@@ -12,11 +12,11 @@ export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
   const asked = facts.preflight ? { ...facts, method: facts.preflightMethod ?? facts.method } : facts
   const { won } = deps.now.match(asked)
   const route = won ?? (facts.pinned === undefined ? undefined : pinnedRoute(facts.pinned))
+  if (facts.encoded.some((e) => route?.encoded.includes(e) !== true))
+    return no('BAD_REQUEST', 'encoded character that no route takes', route)
   if (route === undefined) return no('NO_ROUTE', 'no route')
   if (facts.pinned !== undefined && route.service !== facts.pinned)
     return no('FORBIDDEN', 'service= contradicts the route', route)
-  if (facts.encoded.some((e) => !route.encoded.includes(e)))
-    return no('BAD_REQUEST', 'encoded character that the route does not take', route)
   if (route.auth === 'deny') return no('FORBIDDEN', 'auth: deny', route)
   c.route = route
   return undefined

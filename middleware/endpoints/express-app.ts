@@ -15,7 +15,6 @@ import { csrfToken, sessionStatus } from './session.ts'
 export type WriteSession = (
   req: IncomingMessage,
   res: ServerResponse,
-  secure: boolean,
   id: SessionId,
   record: SessionRecord,
 ) => Promise<void>
@@ -83,7 +82,7 @@ async function serve(
     )
     return
   }
-  const save: SaveRecord = (id, record) => writeSession(req, res, r.origin.startsWith('https:'), id, record)
+  const save: SaveRecord = (id, record) => writeSession(req, res, id, record)
   send(res, await endpoint(r, deps, save))
 }
 

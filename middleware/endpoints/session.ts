@@ -1,5 +1,5 @@
 import { judgeCookie, type Judged } from '../login/current-session.ts'
-import { distinctCookies, isSecure, setCookies, type LoginDeps } from '../login/deps.ts'
+import { distinctCookies, setCookies, type LoginDeps } from '../login/deps.ts'
 import { csrfCookie } from '../login/open-session.ts'
 import { CSRF_COOKIE, makeCsrfToken } from '../session/csrf.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
@@ -23,7 +23,7 @@ export function json(status: number, body: unknown, headers: readonly (readonly 
 
 /** Two different session cookies: which one is the victim's own cannot be told. */
 export function twoCookies(r: BrowserRequest, deps: LoginDeps): Answer {
-  const headers = setCookies(expireCookies(deps.now.settings.session, r.hostname, isSecure(r)))
+  const headers = setCookies(expireCookies(deps.now.settings.session, r.hostname))
   return deps.errorAnswer(
     {
       code: 'BAD_REQUEST',
@@ -83,6 +83,6 @@ export async function csrfToken(r: BrowserRequest, deps: LoginDeps): Promise<Ans
   if (judged === 'two') return twoCookies(r, deps)
   if (judged === undefined)
     return deps.errorAnswer({ code: 'NO_SESSION', loginUrl: `${deps.now.settings.server.basePath}/login` }, r)
-  const cookie = csrfCookie(judged.id, r, deps)
+  const cookie = csrfCookie(judged.id, deps)
   return json(200, { csrf_token: cookie.slice(CSRF_COOKIE.length + 1, cookie.indexOf(';')) }, setCookies([cookie]))
 }

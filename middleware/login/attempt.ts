@@ -96,14 +96,9 @@ function macOf(payload: string, key: Buffer): Buffer {
   return createHmac('sha256', key).update('attempt|').update(payload).digest()
 }
 
-export interface CookiePlace {
-  readonly path: string
-  readonly secure: boolean
-}
-
 /** SameSite=Lax: the provider's redirect back is a cross-site top-level navigation, which Lax lets through. */
-export function attemptCookie(name: string, value: string, place: CookiePlace, maxAgeS: number): string {
-  return `${name}=${value}; Path=${place.path}; Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax${place.secure ? '; Secure' : ''}`
+export function attemptCookie(name: string, value: string, path: string, maxAgeS: number): string {
+  return `${name}=${value}; Path=${path}; Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax; Secure`
 }
 
 /** Cookies that a login start sets: the attempt, the index with it, and the removal of those that are one too many. */
@@ -111,8 +106,8 @@ export function startCookies(
   derivedName: string,
   sealed: string,
   index: string | undefined,
-  callback: CookiePlace,
-  login: CookiePlace,
+  callback: string,
+  login: string,
 ): string[] {
   const known = (index ?? '').split('.').filter((n) => /^[\w-]{10}$/.test(n) && n !== derivedName)
   const all = [...known, derivedName]

@@ -17,7 +17,7 @@ import {
 } from './attempt.ts'
 import {
   callbackPath,
-  isSecure,
+  redirect,
   redirectUri,
   setCookies,
   withHeaders,
@@ -26,6 +26,7 @@ import {
 } from './deps.ts'
 import { maySignIn } from './granted.ts'
 import { openSession } from './open-session.ts'
+import { resourcesAtLogin } from './resources.ts'
 import { tooMany } from './start.ts'
 
 interface Found {
@@ -59,6 +60,7 @@ async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: S
   const error = r.query.get('error')
   if (error !== null) return fail(r, deps, PROVIDER_ERRORS.get(error) ?? 'PROVIDER_ERROR', found)
   const result = await redeem(r, deps, found)
+  if (result === 'wants_resource') return redirect(restartUrl(deps, found), [])
   if (typeof result === 'string') return fail(r, deps, result, found)
   if (!maySignIn(found.provider.settings.require, result.identity)) return refuseAccount(r, deps, found, result)
   if (isInsufficient(found.attempt, result, deps)) return fail(r, deps, 'STEP_UP_REQUIRED', found)
@@ -88,11 +90,17 @@ function findAttempt(r: BrowserRequest, deps: LoginDeps): Found | LoginCode {
   return 'LOGIN_UNKNOWN'
 }
 
-async function redeem(r: BrowserRequest, deps: LoginDeps, found: Found): Promise<LoginResult | LoginCode> {
+async function redeem(
+  r: BrowserRequest,
+  deps: LoginDeps,
+  found: Found,
+): Promise<LoginResult | LoginCode | 'wants_resource'> {
   const uri = redirectUri(r.origin, deps.now)
   const callbackUrl = new URL(uri)
   callbackUrl.search = r.query.toString()
   const { state, nonce, codeVerifier } = found.derived
+  const { name } = found.provider.settings
+  const resource = deps.codeWantsResource.has(name) ? resourcesAtLogin(deps.now.settings)[0] : undefined
   try {
     return await found.provider.redeem({
       callbackUrl,
@@ -102,6 +110,7 @@ async function redeem(r: BrowserRequest, deps: LoginDeps, found: Found): Promise
       codeVerifier,
       wantedClaims: ['email', 'name', ...Object.values(deps.now.settings.identity.map)],
       ...(found.attempt.maxAgeS === undefined ? {} : { maxAgeS: found.attempt.maxAgeS }),
+      ...(resource === undefined ? {} : { resource }),
     })
   } catch (e) {
     if (!(e instanceof ProviderRejected)) throw e
@@ -110,8 +119,17 @@ async function redeem(r: BrowserRequest, deps: LoginDeps, found: Found): Promise
       correlationId: r.correlationId,
       fields: { service: 'login', stage: e.stage, error: e.code, detail: e.message },
     })
+    if (e.code === 'invalid_target' && resource === undefined && resourcesAtLogin(deps.now.settings).length > 0) {
+      // RFC 8707 §2.2: some want one of the granted resources named with the code. The code is spent, so ask for another.
+      deps.codeWantsResource.add(name)
+      return 'wants_resource'
+    }
     return e.code === 'unsupported_grant_type' ? 'UNSUPPORTED_GRANT_TYPE' : 'LOGIN_FAILED'
   }
+}
+
+function restartUrl(deps: LoginDeps, found: Found): string {
+  return `${deps.now.settings.server.basePath}/login?return_to=${encodeURIComponent(found.attempt.returnTo)}`
 }
 
 /** RFC 9470 §4: a provider may answer with less than was asked for. Coming back with it would ask again, for ever. */
@@ -154,7 +172,7 @@ function fail(
     correlationId: r.correlationId,
     fields: { code, issuer: found.provider.issuer(), client_ip: r.clientIp },
   })
-  const tryAgainUrl = `${deps.now.settings.server.basePath}/login?return_to=${encodeURIComponent(found.attempt.returnTo)}`
+  const tryAgainUrl = restartUrl(deps, found)
   const wait = retryAfterS ?? (code === 'TEMPORARILY_UNAVAILABLE' ? 5 : undefined)
   const info = code === 'STEP_UP_REQUIRED' ? { code, status: 403 } : { code, tryAgainUrl }
   return deps.errorAnswer(wait === undefined ? info : { ...info, retryAfterS: wait }, r)
@@ -162,7 +180,7 @@ function fail(
 
 /** The finished attempt leaves a mark, so that going back gets the right page; more than five at once lose the rest. */
 function forgetAttempts(r: BrowserRequest, deps: LoginDeps, name: string): string[] {
-  const place = { path: callbackPath(deps.now), secure: isSecure(r) }
+  const place = callbackPath(deps.now)
   const others = [...r.cookies.keys()].filter(
     (k) => k.startsWith(ATTEMPT_COOKIE) && k !== INDEX_COOKIE && k !== ATTEMPT_COOKIE + name,
   )

@@ -35,6 +35,8 @@ export interface LoginDeps {
   readonly pages: LoginPages
   readonly ender: Ender
   readonly limiter: RateLimiter
+  /** Providers that want one `resource` with the code, learned from their `invalid_target`. */
+  readonly codeWantsResource: Set<string>
 }
 
 /** Pages that are no errors; pages/ implements them. */
@@ -70,10 +72,6 @@ export function redirect(location: string, cookies: readonly string[], status: 3
     status,
     headers: [['Location', location], ['Cache-Control', 'no-store'], ...setCookies(cookies), ['Content-Length', '0']],
   }
-}
-
-export function isSecure(r: Pick<BrowserRequest, 'origin'>): boolean {
-  return r.origin.startsWith('https:')
 }
 
 /** Where the provider sends people back to: from public_url alone, never from the request. */

@@ -3,7 +3,7 @@ import { CSRF_COOKIE, checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest, LiveSession, Secret } from '../types.ts'
 import { judgeCookie } from './current-session.ts'
-import { distinctCookies, isSecure, redirect, setCookies, type LoginDeps } from './deps.ts'
+import { distinctCookies, redirect, setCookies, type LoginDeps } from './deps.ts'
 
 /** `GET /auth/logout`: a link must not sign anybody out, so it shows a page with a form. */
 export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
@@ -61,10 +61,9 @@ async function logoutUrl(
 
 /** Form: 303 to the provider. Program: 200 with the address, since a fetch cannot follow to another site. */
 function signedOut(r: BrowserRequest, deps: LoginDeps, url: string): Answer {
-  const secure = isSecure(r)
   const cookies = [
-    ...expireCookies(deps.now.settings.session, r.hostname, secure),
-    `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax${secure ? '; Secure' : ''}`,
+    ...expireCookies(deps.now.settings.session, r.hostname),
+    `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax; Secure`,
   ]
   if (r.wants === 'navigation') return redirect(url, cookies, 303)
   const body = JSON.stringify({ logout_url: url })

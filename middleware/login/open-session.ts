@@ -4,7 +4,7 @@ import { CSRF_COOKIE, makeCsrfToken } from '../session/csrf.ts'
 import { handleOf, newSessionId } from '../session/handle.ts'
 import type { Answer, BrowserRequest, EpochMs, LiveSession, NewSession, SessionId, SessionRecord } from '../types.ts'
 import { LOGIN_TOKEN } from '../types.ts'
-import { distinctCookies, isSecure, redirect, type LoginDeps, type SaveRecord } from './deps.ts'
+import { distinctCookies, redirect, type LoginDeps, type SaveRecord } from './deps.ts'
 import { loginToken } from './granted.ts'
 
 /** How long the first requests after login may wait for tokens to be fetched ahead; the rest goes on in the background. */
@@ -33,7 +33,7 @@ export async function openSession(r: BrowserRequest, deps: LoginDeps, s: SignedI
     fields: { issuer, sub, session: fresh.record.handle, client_ip: r.clientIp },
   })
   await warmUp(id, r, deps)
-  return redirect(s.returnTo, [csrfCookie(id, r, deps)])
+  return redirect(s.returnTo, [csrfCookie(id, deps)])
 }
 
 function newSession(id: SessionId, r: BrowserRequest, deps: LoginDeps, { provider, result }: SignedIn): NewSession {
@@ -86,8 +86,8 @@ async function warmUp(id: SessionId, r: BrowserRequest, deps: LoginDeps): Promis
 }
 
 /** Readable by the SPA, and of this host alone: it is worth nothing without the session cookie. */
-export function csrfCookie(id: SessionId, r: BrowserRequest, deps: Pick<LoginDeps, 'cookies' | 'random'>): string {
+export function csrfCookie(id: SessionId, deps: Pick<LoginDeps, 'cookies' | 'random'>): string {
   const key = deps.cookies.csrf[0]
   if (key === undefined) throw new Error('no CSRF key')
-  return `${CSRF_COOKIE}=${makeCsrfToken(id, key, deps.random)}; Path=/; SameSite=Lax${isSecure(r) ? '; Secure' : ''}`
+  return `${CSRF_COOKIE}=${makeCsrfToken(id, key, deps.random)}; Path=/; SameSite=Lax; Secure`
 }

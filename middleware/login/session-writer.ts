@@ -18,13 +18,17 @@ export interface SessionWriterOptions {
  */
 export function createSessionWriter(
   o: SessionWriterOptions,
-): (req: IncomingMessage, res: ServerResponse, secure: boolean, id: SessionId, record: SessionRecord) => Promise<void> {
-  return async (req, res, secure, id, record) => {
+): (req: IncomingMessage, res: ServerResponse, id: SessionId, record: SessionRecord) => Promise<void> {
+  // One for all: each instance listens to the store for as long as that lives.
+  const handler = middleware(o)
+  return async (req, res, id, record) => {
     const { cookie: planted } = req.headers
     delete req.headers.cookie
-    // express-session sets no cookie, silently, when it believes that a request is not secure; public_url says what is true.
-    Object.defineProperty(req, 'secure', { value: secure, configurable: true })
-    await run(middleware(o, secure, id), req, res)
+    // express-session sets no cookie, silently, when it believes that a request is not secure. public_url is https, or on
+    // loopback, where browsers take a Secure cookie over http too.
+    Object.defineProperty(req, 'secure', { value: true, configurable: true })
+    Object.defineProperty(req, NEW_ID, { value: id })
+    await run(handler, req, res)
     const writable = req as IncomingMessage & { session: session.Session & { bff?: SessionRecord } }
     writable.session.bff = record
     await new Promise<void>((resolve, reject) => {
@@ -42,13 +46,15 @@ export function createSessionWriter(
   }
 }
 
-function middleware(o: SessionWriterOptions, secure: boolean, id: SessionId): RequestHandler {
+const NEW_ID = Symbol('new session id')
+
+function middleware(o: SessionWriterOptions): RequestHandler {
   const { cookieName, cookieDomain, sameSite } = o.settings
   return session({
     name: cookieName,
     secret: [...o.signingKeys],
     store: o.store,
-    genid: () => id,
+    genid: (req) => (req as unknown as { readonly [NEW_ID]: SessionId })[NEW_ID],
     resave: false,
     // With it the end of the response writes nothing more: what save() wrote counts as saved. So the record is written once.
     saveUninitialized: true,
@@ -57,7 +63,7 @@ function middleware(o: SessionWriterOptions, secure: boolean, id: SessionId): Re
     // No Max-Age: the idle time is kept in the store.
     cookie: {
       httpOnly: true,
-      secure,
+      secure: true,
       sameSite,
       path: '/',
       ...(cookieDomain === undefined ? {} : { domain: cookieDomain }),

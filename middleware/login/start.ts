@@ -4,7 +4,7 @@ import type { Provider } from '../provider/types.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest } from '../types.ts'
 import { INDEX_COOKIE, deriveAttempt, sealAttempt, startCookies, type Attempt } from './attempt.ts'
-import { callbackPath, distinctCookies, isSecure, redirect, redirectUri, type LoginDeps } from './deps.ts'
+import { callbackPath, distinctCookies, redirect, redirectUri, type LoginDeps } from './deps.ts'
 import { resourcesAtLogin } from './resources.ts'
 import { parseReturnTo } from './return-to.ts'
 
@@ -36,7 +36,7 @@ export async function startLogin(r: BrowserRequest, deps: LoginDeps): Promise<An
     const current = await judgeCookie(cookies[0] ?? '', r, deps)
     if (current?.state === 'live') return redirect(returnTo, [])
   }
-  const clear = cookies.length > 1 ? expireCookies(deps.now.settings.session, r.hostname, isSecure(r)) : []
+  const clear = cookies.length > 1 ? expireCookies(deps.now.settings.session, r.hostname) : []
   return goToProvider(r, deps, provider, returnTo, asked, clear)
 }
 
@@ -75,15 +75,14 @@ async function goToProvider(
       resources,
       extra: asked,
     })
-    const secure = isSecure(r)
     const basePath = deps.now.settings.server.basePath
     const index = r.cookies.get(INDEX_COOKIE)?.[0]
     const cookies = startCookies(
       derived.name,
       sealAttempt(attempt, key),
       index,
-      { path: callbackPath(deps.now), secure },
-      { path: `${basePath}/login`, secure },
+      callbackPath(deps.now),
+      `${basePath}/login`,
     )
     return redirect(url.href, [...clear, ...cookies])
   } catch (e) {

@@ -7,9 +7,8 @@ import type { SessionSettings } from '../../config/types.ts'
 export function expireCookies(
   s: Pick<SessionSettings, 'cookieName' | 'cookieDomain' | 'sameSite'>,
   hostname: string,
-  secure: boolean,
 ): string[] {
-  const base = `${s.cookieName}=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly${secure ? '; Secure' : ''}; SameSite=${s.sameSite}`
+  const base = `${s.cookieName}=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=${s.sameSite}`
   if (s.cookieName.startsWith('__Host-')) return [base]
   return [base, ...domainsToClear(s.cookieDomain, hostname).map((d) => `${base}; Domain=${d}`)]
 }

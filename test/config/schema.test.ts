@@ -37,6 +37,8 @@ test('the reference marks what a reload does not change', () => {
     'session.store',
     'session.key_prefix',
     'session.cookie_name',
+    'session.cookie_domain',
+    'session.same_site',
     'session.stall_timeout',
   ])
 })

@@ -19,11 +19,13 @@ export async function startRealProvider(o: {
   readonly user?: string
   /** Whether a code without `resource` gives a token for what was granted (default), or one for userinfo. */
   readonly useGrantedResource?: boolean
+  /** Whether pushed authorization requests are announced (default). */
+  readonly par?: boolean
 }): Promise<RealProvider> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const base = baseConfiguration(o.clients, o.useGrantedResource ?? true)
+  const base = baseConfiguration(o.clients, o.useGrantedResource ?? true, o.par ?? true)
   const oidc = new OidcProvider(issuer, { ...base, ...o.configuration })
   const callback = oidc.callback()
   server.on('request', (req, res) => {
@@ -42,7 +44,11 @@ export async function startRealProvider(o: {
   }
 }
 
-function baseConfiguration(clients: readonly ClientMetadata[], useGrantedResource: boolean): Configuration {
+function baseConfiguration(
+  clients: readonly ClientMetadata[],
+  useGrantedResource: boolean,
+  par: boolean,
+): Configuration {
   return {
     clients: [...clients],
     scopes: ['openid', 'offline_access', 'api.read', 'application.all'],
@@ -61,7 +67,7 @@ function baseConfiguration(clients: readonly ClientMetadata[], useGrantedResourc
       introspection: { enabled: true },
       revocation: { enabled: true },
       clientCredentials: { enabled: true },
-      pushedAuthorizationRequests: { enabled: true },
+      pushedAuthorizationRequests: { enabled: par },
       rpInitiatedLogout: { enabled: true },
       backchannelLogout: { enabled: true },
       resourceIndicators: {
