@@ -69,8 +69,29 @@ async function underLease(p: Parts, job: RefreshJob, lease: Lease): Promise<Toke
   p.tell('refresh', job.slot, answer)
   if (answer.kind === 'ok') return arrived(p, job, live, lease, answer, asked)
   if (answer.kind === 'down') return held === undefined ? down(answer.retryAfterS) : { kind: 'token', token: held }
-  if (answer.error === 'invalid_grant') return suspend(p, job.id, () => refreshUnderLease(p, job))
+  if (answer.error === 'invalid_grant') {
+    return job.target === undefined
+      ? suspend(p, job.id, () => refreshUnderLease(p, job))
+      : proveSession(p, job, live, lease)
+  }
   return held === undefined ? refused(p, job, answer.error, answer.description) : { kind: 'token', token: held }
+}
+
+/**
+ * invalid_grant for one service may be about that service alone (Entra ID says it for a consent that is missing), so a
+ * plain refresh tells whether the session is good: if it is, the service is asked once more, and refused if it must be.
+ */
+async function proveSession(p: Parts, job: RefreshJob, live: LiveSession, lease: Lease): Promise<TokenAnswer> {
+  const plain = { id: job.id, slot: LOGIN_TOKEN, target: undefined, rejected: live.tokens.get(LOGIN_TOKEN)?.id }
+  const proof = await underLease(p, plain, lease)
+  if (proof.kind !== 'token') return proof
+  const stored = await p.o.vault.refreshToken(job.id)
+  if (stored === undefined || lease.lost.aborted) return down(1)
+  const { answer, asked } = await askOnce(p, job, live, stored.token, true)
+  p.tell('refresh', job.slot, answer)
+  if (answer.kind === 'ok') return arrived(p, job, live, lease, answer, asked)
+  if (answer.kind === 'down') return down(answer.retryAfterS)
+  return refused(p, job, answer.error, answer.description)
 }
 
 interface Asked {
@@ -78,7 +99,10 @@ interface Asked {
   readonly asked: readonly string[] | undefined
 }
 
-/** One ask; one more without scope after invalid_scope; one more after invalid_grant, with the newest refresh token there is. */
+/**
+ * One ask; one more without scope after invalid_scope; one more after invalid_grant, with the newest refresh token there
+ * is: at once where somebody rotated it, after a moment where it is the same.
+ */
 async function askPatiently(
   p: Parts,
   job: RefreshJob,
@@ -88,11 +112,12 @@ async function askPatiently(
 ): Promise<Asked> {
   const first = await askOnce(p, job, live, refreshToken, true)
   if (first.answer.kind !== 'oauth_error') return first
-  if (first.answer.error === 'invalid_scope' && first.asked !== undefined)
+  if (first.answer.error === 'invalid_scope' && (job.target?.service.scopes.length ?? 0) > 0)
     return askOnce(p, job, live, refreshToken, false)
   if (first.answer.error !== 'invalid_grant') return first
   let again = await p.o.vault.refreshToken(job.id)
   if (again?.token.reveal() === refreshToken.reveal()) {
+    if (job.target !== undefined) return first
     await p.o.clock.sleep(RETRY_MS, lease.lost)
     again = await p.o.vault.refreshToken(job.id)
   }

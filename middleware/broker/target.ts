@@ -27,6 +27,8 @@ export function findTarget(
   ) {
     return none('client_credentials needs a client of its own')
   }
+  // RFC 6749 §6: a refresh token is the client's it was given to; asked as another, invalid_grant would suspend the session.
+  if (strategy === 'refresh' && client !== undefined) return none('a refresh token works for the login client alone')
   return { kind: 'target', target: { service, audience: service.audience, strategy, provider, client } }
 }
 

@@ -87,7 +87,12 @@ describe('a real provider that rotates and kills on reuse, and a real store', ()
       random,
     }
     brokers = Array.from({ length: 3 }, () =>
-      createBroker({ ...options, end: async (ids, reason) => void (await stores.sessions.end(ids, reason)) }),
+      createBroker({
+        ...options,
+        end: async (ids, reason) => {
+          await stores.sessions.end(ids, reason)
+        },
+      }),
     )
   })
   after(async () => {
@@ -141,7 +146,7 @@ describe('a real provider that rotates and kills on reuse, and a real store', ()
     await new Promise<void>((resolve, reject) => {
       const cookie = { originalMaxAge: null } as never
       stores.expressStore.set(name, { cookie, bff: record }, (e: unknown) =>
-        e === undefined || e === null ? resolve() : reject(e as Error),
+        e === undefined || e === null ? resolve() : reject(new Error('not saved', { cause: e })),
       )
     })
     return (await stores.sessions.load(id))!

@@ -52,15 +52,30 @@ describe('a session whose refresh token the provider calls invalid', () => {
     w.tokenEndpoint(() => INVALID_GRANT)
     const live = await w.signIn('s1')
     assert.deepEqual(await w.ask(live, 'analytics'), { kind: 'ended' })
-    assert.equal(w.idp.forms().length, 2)
+    assert.equal(w.idp.forms().length, 3, 'for the service, plainly, and plainly after a moment')
     const suspended = (await w.load(S1))!
     assert.ok(suspended.state.suspendedUntil !== undefined && suspended.state.suspendedUntil > Date.now())
     for (let i = 0; i < 20; i++) assert.deepEqual(await w.ask(suspended, 'analytics'), { kind: 'ended' })
-    assert.ok(w.idp.forms().length <= 4, 'no request of a suspended session reaches the provider by itself')
+    assert.ok(w.idp.forms().length <= 5, 'no request of a suspended session reaches the provider by itself')
     rotating(w)
     await until(async () => (await w.load(S1))?.state.suspendedUntil === undefined)
     assert.equal((await w.ask((await w.load(S1))!, 'analytics')).kind, 'token')
     assert.deepEqual(w.ended, [])
+  })
+
+  it('R19 is good where a plain refresh works: then only that service has no token (Entra ID, consent missing)', async () => {
+    let n = 0
+    w.tokenEndpoint((form) =>
+      form.get('audience') === ANALYTICS
+        ? INVALID_GRANT
+        : { access_token: w.idp.accessToken({ aud: 'bff-server' }), token_type: 'Bearer', refresh_token: `rt-${++n}` },
+    )
+    const live = await w.signIn('s1')
+    assert.deepEqual(await w.ask(live, 'analytics'), { kind: 'none', reason: 'invalid_grant' })
+    assert.equal((await w.load(S1))?.state.suspendedUntil, undefined)
+    assert.equal((await w.stores.vault.refreshToken(S1))?.token.reveal(), 'rt-1')
+    await w.ask((await w.load(S1))!, 'analytics')
+    assert.equal(w.idp.forms().length, 3, 'and it is not asked on every request')
   })
 
   it('R19 ends when the grace is over and it is invalid still', async () => {
