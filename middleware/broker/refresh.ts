@@ -1,39 +1,15 @@
-import type { TokenGranted, TokenParams, TokenResponse } from '../provider/types.ts'
-import {
-  type Lease,
-  type LiveSession,
-  LOGIN_TOKEN,
-  type Secret,
-  type ServiceToken,
-  type SessionId,
-  StoreUnavailable,
-  type TokenAnswer,
-  type TokenId,
-  type Write,
-} from '../types.ts'
-import { type Checked, checkJwt, checkOpaque, loginToken } from './check-token.ts'
-import { stillFits } from './audience.ts'
-import { isExpiringSoon, isValid } from './freshness.ts'
+import type { TokenParams, TokenResponse } from '../provider/types.ts'
+import { type Lease, type LiveSession, LOGIN_TOKEN, type Secret, type TokenAnswer } from '../types.ts'
+import { down, heldBy, type RefreshJob, storeArrival, usable } from './arrival.ts'
+import { isExpiringSoon } from './freshness.ts'
 import { plainRefreshParams, refreshParams, scopesToAsk } from './grant.ts'
-import { applyIdentity } from './identity.ts'
 import type { Parts } from './parts.ts'
-import { withoutSuspension, updateState } from './state.ts'
 import { suspend } from './suspension.ts'
-import type { Target } from './types.ts'
 
 const LEASE_MS = 15_000
 const LEASE_WAIT_MS = 20_000
 /** A moment for a provider whose storage hiccups (R19), short enough for somebody who waits. */
 const RETRY_MS = 750
-const STORE_TRIES = 8
-
-/** `target` undefined: the login's own access token anew. */
-export interface RefreshJob {
-  readonly id: SessionId
-  readonly slot: string
-  readonly target: Target | undefined
-  readonly rejected: TokenId | undefined
-}
 
 /**
  * Everything that uses the refresh token, under the session's lease (RFC 9700 §4.14: a rotated token used twice kills
@@ -67,7 +43,7 @@ async function underLease(p: Parts, job: RefreshJob, lease: Lease): Promise<Toke
 
   const { answer, asked } = await askPatiently(p, job, live, stored.token, lease)
   p.tell('refresh', job.slot, answer)
-  if (answer.kind === 'ok') return arrived(p, job, live, lease, answer, asked)
+  if (answer.kind === 'ok') return storeArrival(p, job, live, lease, answer, asked)
   if (answer.kind === 'down') return held === undefined ? down(answer.retryAfterS) : { kind: 'token', token: held }
   if (answer.error === 'invalid_grant') {
     return job.target === undefined
@@ -89,7 +65,7 @@ async function proveSession(p: Parts, job: RefreshJob, live: LiveSession, lease:
   if (stored === undefined || lease.lost.aborted) return down(1)
   const { answer, asked } = await askOnce(p, job, live, stored.token, true)
   p.tell('refresh', job.slot, answer)
-  if (answer.kind === 'ok') return arrived(p, job, live, lease, answer, asked)
+  if (answer.kind === 'ok') return storeArrival(p, job, live, lease, answer, asked)
   if (answer.kind === 'down') return down(answer.retryAfterS)
   return refused(p, job, answer.error, answer.description)
 }
@@ -150,94 +126,7 @@ async function askOnce(
   return { answer, asked: asked ?? live.state.scopes }
 }
 
-async function arrived(
-  p: Parts,
-  job: RefreshJob,
-  live: LiveSession,
-  lease: Lease,
-  granted: TokenGranted,
-  asked: readonly string[] | undefined,
-): Promise<TokenAnswer> {
-  const a = { granted, asked, receivedAt: p.o.clock.wallMs() }
-  const early: Checked | undefined =
-    job.target === undefined ? { kind: 'token', token: loginToken(p.o, LOGIN_TOKEN, a) } : checkJwt(p.o, job.target, a)
-  const idFine = granted.identity?.kind !== 'rejected'
-  const written = await storeRotated(p, job, lease, granted, idFine && early?.kind === 'token' ? [early.token] : [])
-  if (written !== 'done') return afterLostWrite(p, job, live, granted, written)
-  if (live.state.suspendedUntil !== undefined) {
-    await updateState(p.o, job.id, withoutSuspension)
-    p.o.emit({ name: 'session_resumed', fields: { session: live.record.handle } })
-  }
-
-  const outcome =
-    granted.identity === undefined
-      ? 'unchanged'
-      : await applyIdentity(p.o, p.mustProvider(live), live, granted.accessToken, granted.identity)
-  if (outcome === 'ended') return { kind: 'ended' }
-  if (outcome === 'rejected') return { kind: 'none', reason: 'the refreshed id token was rejected' }
-  if (early?.kind === 'token' || job.target === undefined)
-    return early?.kind === 'token' ? { kind: 'token', token: early.token } : down(1)
-  const checked = early ?? (await checkOpaque(p.o, job.target, a))
-  return p.keepChecked(job.id, job.target, checked)
-}
-
-/** The rotated refresh token exists nowhere else: a store that is away for a moment must not cost the session. */
-async function storeRotated(
-  p: Parts,
-  job: RefreshJob,
-  lease: Lease,
-  granted: TokenGranted,
-  tokens: readonly ServiceToken[],
-): Promise<Write> {
-  const idToken = granted.identity?.kind === 'verified' ? granted.identity.idToken : undefined
-  const next = {
-    ...(granted.refreshToken === undefined ? {} : { refreshToken: granted.refreshToken }),
-    ...(idToken === undefined ? {} : { idToken }),
-    tokens,
-  }
-  for (let i = 1; ; i++) {
-    try {
-      return await p.o.vault.rotate(job.id, next, lease.fence)
-    } catch (e) {
-      if (!(e instanceof StoreUnavailable) || i === STORE_TRIES) throw e
-      await p.o.clock.sleep(Math.min(100 * 2 ** i, 4_000))
-    }
-  }
-}
-
-async function afterLostWrite(
-  p: Parts,
-  job: RefreshJob,
-  live: LiveSession,
-  granted: TokenGranted,
-  written: Write,
-): Promise<TokenAnswer> {
-  if (written === 'gone') {
-    // Ended while we asked: what the provider just gave belongs to nobody.
-    if (granted.refreshToken !== undefined) await p.providerOf(live)?.revoke(granted.refreshToken)
-    return { kind: 'ended' }
-  }
-  return (await heldBy(p, job)) ?? down(1)
-}
-
-async function heldBy(p: Parts, job: RefreshJob): Promise<TokenAnswer | undefined> {
-  const live = await p.o.sessions.load(job.id)
-  if (live === undefined) return { kind: 'ended' }
-  const held = usable(p, job, live)
-  return held === undefined ? undefined : { kind: 'token', token: held }
-}
-
-function usable(p: Parts, job: RefreshJob, live: LiveSession): ServiceToken | undefined {
-  const held = live.tokens.get(job.slot)
-  if (held === undefined || held.id === job.rejected || !isValid(held, p.o.clock.wallMs())) return undefined
-  return job.target === undefined || stillFits(held, job.target.service) ? held : undefined
-}
-
 function refused(p: Parts, job: RefreshJob, error: string, description: string | undefined): TokenAnswer {
   if (job.target !== undefined) p.noteRefusal(job.id, job.target, error, description)
   return { kind: 'none', reason: error }
-}
-
-function down(retryAfterS: number): TokenAnswer {
-  return { kind: 'down', what: 'provider', retryAfterS }
 }

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
-import type { TLSSocket } from 'node:tls'
+import { TLSSocket } from 'node:tls'
 import { secret } from '../../config/secret.ts'
 import { createProvider } from '../../middleware/provider/provider.ts'
 import type { Provider } from '../../middleware/provider/types.ts'
@@ -26,7 +26,7 @@ describe('a client that proves itself by its certificate (RFC 8705)', () => {
     })
     server.on('request', (req, res) => {
       void buffer(req).then((body) => {
-        const cn: unknown = (req.socket as TLSSocket).getPeerCertificate().subject?.CN
+        const cn = req.socket instanceof TLSSocket ? req.socket.getPeerCertificate().subject.CN : undefined
         seen.push({ path: req.url ?? '', cn, clientId: new URLSearchParams(body.toString()).get('client_id') })
         res.setHeader('content-type', 'application/json')
         if (req.url === '/huge') return void res.end(Buffer.alloc(3 * 1024 * 1024, 32))
@@ -76,26 +76,5 @@ describe('a client that proves itself by its certificate (RFC 8705)', () => {
     const distrustful = createProvider(options(providerSettings(issuer(), { auth })))
     await assert.rejects(distrustful.ready())
     distrustful.close()
-  })
-
-  it('R9 a bearer issuer’s tokens are checked without a client of ours', async () => {
-    const { createBearerVerifier } = await import('../../middleware/provider/bearer-issuer.ts')
-    const { startBadProvider } = await import('./bad-provider.ts')
-    const bad = await startBadProvider()
-    const all = options(providerSettings(bad.issuer))
-    const verifier = createBearerVerifier({
-      ...all,
-      settings: { name: 'partner', issuer: new URL(bad.issuer), audience: 'https://api.example.com' },
-    })
-    assert.equal((await verifier.verify(bad.accessToken({ aud: 'https://api.example.com' })))['sub'], 'alice')
-    assert.equal(verifier.issuer(), bad.issuer)
-    for (const wrong of [
-      bad.accessToken({ aud: 'other' }),
-      bad.accessToken({ aud: 'https://api.example.com', exp: 1 }),
-      'junk',
-    ])
-      await assert.rejects(verifier.verify(wrong))
-    verifier.close()
-    await bad.close()
   })
 })
