@@ -34,7 +34,7 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
     helmet({
       contentSecurityPolicy: false,
       strictTransportSecurity: false,
-      referrerPolicy: { policy: 'no-referrer' },
+      referrerPolicy: { policy: 'same-origin' },
       xFrameOptions: { action: 'deny' },
     }),
   )

@@ -28,7 +28,8 @@ export function stateOf(s: LiveSession, hostname: string, deps: Pick<DecideDeps,
   const now = deps.clock.wallMs()
   if (now >= s.record.expiresAt || now >= s.idleUntil) return 'expired'
   if (!sharesCookie(s, deps.now.settings.session.cookieDomain, hostname)) return 'foreign'
-  return s.state.suspendedUntil === undefined ? 'live' : 'suspended'
+  // After its grace a suspended one counts again: the next attempt of the broker clears it or ends it, on whichever replica.
+  return s.state.suspendedUntil === undefined || s.state.suspendedUntil <= now ? 'live' : 'suspended'
 }
 
 /** A host-only session of one host says nothing on another; with cookie_domain all hosts below it share. */

@@ -42,7 +42,8 @@ export interface PageParts {
 
 /**
  * A small page that works without JavaScript, under a CSP that allows none. HSTS and upgrade-insecure-requests are the
- * gateway's to send. No referrer: the address may hold a code.
+ * gateway's to send. Referrer to ourselves alone: with none a
+ * browser would send `Origin: null` with the form.
  */
 export function renderPage(p: PageParts): Answer {
   const csp = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; form-action ${["'self'", ...(p.formTargets ?? [])].join(' ')}; frame-ancestors 'none'; base-uri 'none'`
@@ -62,7 +63,7 @@ ${p.body}
       ['Cache-Control', 'no-store'],
       ['X-Content-Type-Options', 'nosniff'],
       ['X-Frame-Options', 'DENY'],
-      ['Referrer-Policy', 'no-referrer'],
+      ['Referrer-Policy', 'same-origin'],
       ['Content-Language', p.language],
       ['Vary', 'Accept, Accept-Language, Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest'],
       ...(p.headers ?? []),

@@ -23,7 +23,8 @@ export function createProvider(o: ProviderOptions): Provider {
   }
   const tell = (): void => {
     const now = look()
-    if (now.up === told) return
+    // Not asked yet is neither up nor down.
+    if (now.up === told || (!now.up && now.detail === undefined)) return
     told = now.up
     o.emit({
       name: now.up ? 'provider_up' : 'provider_down',

@@ -40,6 +40,8 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   token_refresh: { level: 'debug', msg: 'token_refresh' },
   token_dropped: { level: 'warn', msg: (f) => `token_dropped service=${String(f['service'])}` },
   token_request_failed: { level: 'warn', msg: (f) => `token_request_failed service=${String(f['service'])}` },
+  id_token_rejected: { level: 'warn', msg: 'id_token_rejected' },
+  userinfo_failed: { level: 'warn', msg: 'userinfo_failed' },
   session_suspended: { level: 'warn', msg: 'session_suspended' },
   session_resumed: { level: 'info', msg: 'session_resumed' },
   revocation_failed: { level: 'warn', msg: 'revocation_failed' },

@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
+
+export const ORDERS_AUDIENCE = 'https://orders.demo.example'
+export const BILLING_AUDIENCE = 'https://billing.demo.example'
+export const CLIENT_SECRET = 'demo-only-client-secret'
+
+export interface Ports {
+  readonly traefik: number
+  readonly provider: number
+  readonly service: number
+  readonly admin: number
+  readonly spa: number
+  readonly orders: number
+  readonly billing: number
+}
+
+type Yaml = Record<string, unknown>
+
+/** The service's settings.yaml: what an operator would write, with the demo's secrets. */
+export function settingsFor(ports: Ports, store: string): Yaml {
+  return {
+    server: {
+      public_url: `http://localhost:${ports.traefik}`,
+      listen: `127.0.0.1:${ports.service}`,
+      admin_listen: `127.0.0.1:${ports.admin}`,
+      trusted_proxies: ['127.0.0.1/32'],
+    },
+    auth: {
+      issuer: `http://localhost:${ports.provider}`,
+      client_id: 'bff-server',
+      client_secret: CLIENT_SECRET,
+      oauth_scopes: 'openid profile email groups offline_access orders.read orders.write billing.read',
+    },
+    session: {
+      secret: 'demo-only-session-secret-change-me-0123456789',
+      store,
+      idle_timeout: '30m',
+      absolute_timeout: '12h',
+    },
+    tokens: { audience_parameter: 'resource', warm_up: 'login' },
+    service_tokens: {
+      orders: { audience: ORDERS_AUDIENCE, scopes: ['orders.read', 'orders.write'] },
+      billing: { audience: BILLING_AUDIENCE, scopes: ['billing.read'] },
+    },
+    identity_headers: { map: { 'X-Department': 'department.name' } },
+  }
+}
+
+/** The service's routes.yaml. `reports` has a route and no audience: nobody can get a token for it. */
+export function routesFor(): Yaml {
+  return {
+    services: {},
+    routes: [
+      { id: 'orders', path: '/orders/*', target_service: 'orders' },
+      { id: 'billing', path: '/billing/*', target_service: 'billing' },
+      { id: 'reports', path: '/reports/*', target_service: 'reports' },
+    ],
+  }
+}
+
+/** Resources that the demo's provider knows, with their scopes. */
+export const RESOURCES: ReadonlyMap<string, string> = new Map([
+  [ORDERS_AUDIENCE, 'orders.read orders.write'],
+  [BILLING_AUDIENCE, 'billing.read'],
+])
+
+interface Dynamic {
+  http: {
+    middlewares: Record<
+      string,
+      { forwardAuth: Yaml & { authResponseHeaders: string[]; authResponseHeadersRegex: string } }
+    >
+    routers: Record<string, Yaml>
+    services: Yaml
+  }
+}
+interface Static extends Yaml {
+  entryPoints: Record<string, Yaml>
+}
+
+const checkedIn = (name: string): unknown =>
+  parse(readFileSync(join(import.meta.dirname, '..', 'traefik', name), 'utf8'))
+
+/** traefik/static.yaml as checked in, on the demo's port of loopback. `{dynamic}` is filled in by the launcher. */
+export function traefikStatic(ports: Pick<Ports, 'traefik'>, change: (s: Static) => void = () => undefined): string {
+  const s = checkedIn('static.yaml') as Static
+  s.entryPoints = { web: { ...s.entryPoints['web'], address: `127.0.0.1:${ports.traefik}` } }
+  s['providers'] = { file: { directory: '{dynamic}', watch: true } }
+  s['global'] = { checkNewVersion: false, sendAnonymousUsage: false }
+  change(s)
+  return stringify(s)
+}
+
+/** traefik/dynamic.yaml as checked in: its middleware and its guard of verify, with the demo's routers and addresses. */
+export function traefikDynamic(ports: Ports, change: (d: Dynamic) => void = () => undefined): string {
+  const d = checkedIn('dynamic.yaml') as Dynamic
+  const auth = d.http.middlewares['bff-auth']
+  if (auth === undefined) throw new Error('traefik/dynamic.yaml has no middleware bff-auth')
+  auth.forwardAuth['address'] = `http://127.0.0.1:${ports.service}/auth/verify`
+  // One name more than the checked-in list has, since the demo maps a claim to it.
+  auth.forwardAuth.authResponseHeaders.push('X-Department')
+  auth.forwardAuth.authResponseHeadersRegex = auth.forwardAuth.authResponseHeadersRegex.replace(
+    /\)\$$/,
+    '|x[^a-z0-9]department)$',
+  )
+  const { bff, 'bff-verify-is-not-public': guard } = d.http.routers
+  d.http.middlewares = { 'bff-auth': auth }
+  const api = (name: string, service = name): Yaml => ({
+    entryPoints: ['web'],
+    rule: `PathPrefix(\`/${name}\`)`,
+    middlewares: ['bff-auth'],
+    service,
+  })
+  d.http.routers = {
+    ...(bff === undefined ? {} : { bff }),
+    ...(guard === undefined ? {} : { 'bff-verify-is-not-public': guard }),
+    orders: api('orders'),
+    billing: api('billing'),
+    reports: api('reports', 'billing'),
+    spa: { entryPoints: ['web'], rule: 'PathPrefix(`/`)', priority: 1, service: 'spa' },
+  }
+  const at = (port: number): Yaml => ({ loadBalancer: { servers: [{ url: `http://127.0.0.1:${port}` }] } })
+  d.http.services = { bff: at(ports.service), orders: at(ports.orders), billing: at(ports.billing), spa: at(ports.spa) }
+  change(d)
+  return stringify(d)
+}
