@@ -7,6 +7,7 @@ import { createLeases } from './leases.ts'
 import { createSealer } from './seal.ts'
 import { readRecord, writeRecord } from './serialize.ts'
 import { createSessions } from './sessions.ts'
+import { openRedis } from './stores/redis.ts'
 import { openSqlite } from './stores/sqlite.ts'
 import { createVault } from './vault.ts'
 
@@ -71,9 +72,22 @@ export async function openStores(o: StoreOptions): Promise<Stores> {
   }
 }
 
+/** How long the start waits for Redis, so that the first request usually finds it; a Redis that is down holds nothing up. */
+const FIRST_CONNECT_MS = 1000
+
 async function openBackend(o: StoreOptions, seal: RecordSeal): Promise<SessionBackend> {
   const store = o.settings.store.reveal()
-  if (store.startsWith('sqlite:'))
-    return openSqlite({ path: store.slice('sqlite:'.length), clock: o.clock, emit: o.emit, random: o.random, seal })
-  throw new Error('session.store: only sqlite: is supported')
+  const { clock, emit, random } = o
+  if (store.startsWith('sqlite:')) return openSqlite({ path: store.slice('sqlite:'.length), clock, emit, random, seal })
+  const redis = openRedis({
+    url: store,
+    keyPrefix: o.settings.keyPrefix,
+    stallTimeoutMs: o.settings.stallTimeoutMs,
+    clock,
+    emit,
+    seal,
+  })
+  const connected = new AbortController()
+  await Promise.race([redis.ready.then(() => connected.abort()), clock.sleep(FIRST_CONNECT_MS, connected.signal)])
+  return redis.backend
 }

@@ -35,6 +35,8 @@ const MOST_KEPT = 20_000
 export function createSessions(o: SessionsOptions): SessionStore {
   const kept = new Map<SessionId, Kept>()
   const keep = (id: SessionId, stored: StoredSession): LiveSession | undefined => {
+    const have = kept.get(id)
+    if (have?.revision === stored.revision && have.session.idleUntil === stored.idleUntil) return have.session
     const session = parse(id, stored, o)
     if (session === undefined) return undefined
     if (kept.size >= MOST_KEPT) dropOldest(kept)
