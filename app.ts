@@ -246,13 +246,11 @@ function restartKeys(before: Settings, next: Settings): string[] {
 }
 
 function keepLongLived(before: Settings, next: Settings): Settings {
-  const { listen: l, verifyListen, adminListen, ...server } = next.server
-  void [l, verifyListen, adminListen]
   const old = before.server
   return {
     ...next,
     server: {
-      ...server,
+      ...next.server,
       listen: old.listen,
       ...(old.verifyListen === undefined ? {} : { verifyListen: old.verifyListen }),
       ...(old.adminListen === undefined ? {} : { adminListen: old.adminListen }),

@@ -70,7 +70,7 @@ export async function launchBrowser(): Promise<Browser> {
   const { path, env } = await findChromium()
   return chromium.launch({
     executablePath: path,
-    env: env as Record<string, string>,
+    env: env,
     args: [
       '--no-sandbox',
       '--disable-quic',

@@ -170,7 +170,7 @@ function policy(): interactionPolicy.DefaultPolicy {
   const base = interactionPolicy.base()
   base.get('login')?.checks.add(
     new interactionPolicy.Check('acr_wanted', 'a stronger sign-in is asked for', (ctx) => {
-      const wanted = String(ctx.oidc.params?.['acr_values'] ?? '').split(' ')
+      const wanted = textOf(ctx.oidc.params?.['acr_values']).split(' ')
       return wanted.includes(ACR_OTP) && ctx.oidc.session?.acr !== ACR_OTP
     }),
   )
@@ -185,16 +185,14 @@ async function interact(
 ): Promise<void> {
   const [, , uid = '', step] = (req.url ?? '').split('?')[0]?.split('/') ?? []
   const details = await provider.interactionDetails(req, res)
-  const otp = String(details.params['acr_values'] ?? '')
-    .split(' ')
-    .includes(ACR_OTP)
+  const otp = textOf(details.params['acr_values']).split(' ').includes(ACR_OTP)
   const show = (failed: boolean): void => {
     res.writeHead(failed ? 401 : 200, {
       'content-type': 'text/html; charset=utf-8',
       'cache-control': 'no-store',
       'content-security-policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'`,
     })
-    res.end(loginPage(uid, { otp, failed, hint: String(details.params['login_hint'] ?? '') }))
+    res.end(loginPage(uid, { otp, failed, hint: textOf(details.params['login_hint']) }))
   }
   if (details.prompt.name === 'consent' && details.session !== undefined) {
     const grant = fullGrant(provider, String(details.params['client_id']), details.session.accountId, o)
@@ -231,4 +229,8 @@ async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
     if (text.length > 4096) throw new Error('too long')
   }
   return new URLSearchParams(text)
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }

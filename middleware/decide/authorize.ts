@@ -68,12 +68,12 @@ function stepUp(c: Context, deps: DecideDeps, r: Require): Decision | undefined 
       kind: 'login',
       code: 'STEP_UP_REQUIRED',
       ...(acrFails ? { acrValues: r.acr.join(' ') } : {}),
-      ...(tooOld && r.maxAgeS !== undefined ? { maxAgeS: r.maxAgeS } : {}),
+      ...(tooOld ? { maxAgeS: r.maxAgeS } : {}),
     }
   }
   const wanted = [
     ...(acrFails ? [`acr_values="${r.acr.join(' ')}"`] : []),
-    ...(tooOld && r.maxAgeS !== undefined ? [`max_age="${r.maxAgeS}"`] : []),
+    ...(tooOld ? [`max_age="${r.maxAgeS}"`] : []),
   ]
   const wwwAuthenticate = `Bearer error="insufficient_user_authentication", error_description="A stronger or fresher sign-in is required", ${wanted.join(', ')}`
   return { kind: 'refuse', code: 'STEP_UP_REQUIRED', wwwAuthenticate, ...about(c) }

@@ -70,8 +70,8 @@ export function aliasRegex(settings: Pick<Settings, 'identity'>): string {
 
 /** Tells whether a header name is one of ours, in any spelling. */
 export function compileOurHeaders(settings: Pick<Settings, 'identity'>): {
-  isOurs(name: string): boolean
-  isAlias(name: string): boolean
+  readonly isOurs: (name: string) => boolean
+  readonly isAlias: (name: string) => boolean
 } {
   const exact = new Set(identityHeaderNames(settings).map((n) => n.toLowerCase()))
   const folded = new Set([...exact].map(foldHeaderName))

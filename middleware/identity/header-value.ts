@@ -6,11 +6,10 @@ export const MAX_VALUE_BYTES = 2048
  * Undefined for what would break a header or could be read as two (CR, LF, NUL, other controls), and for what is too long.
  */
 export function headerValue(text: string): string | undefined {
-  // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text) || !text.isWellFormed()) return undefined
   const trimmed = text.trim()
   if (trimmed === '') return undefined
-  // eslint-disable-next-line no-control-regex
+
   if (/^[\u0020-\u007e]*$/.test(trimmed)) return trimmed.length <= MAX_VALUE_BYTES ? trimmed : undefined
   const bytes = Buffer.from(trimmed, 'utf8')
   return bytes.length <= MAX_VALUE_BYTES ? bytes.toString('latin1') : undefined

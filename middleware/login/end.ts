@@ -12,7 +12,7 @@ export interface Ender {
   /** Ends sessions everywhere, then revokes their refresh tokens at the provider without waiting for it. Throws StoreUnavailable. */
   end(ids: readonly SessionId[], reason: EndReason): Promise<void>
   /** The same in the background, once for a burst of requests. Never throws. */
-  endLater(ids: readonly SessionId[], reason: EndReason): void
+  readonly endLater: (ids: readonly SessionId[], reason: EndReason) => void
   /** Revocations under way; for shutdown. */
   drain(): Promise<void>
 }

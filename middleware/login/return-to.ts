@@ -16,7 +16,7 @@ export function parseReturnTo(
   const home = `${origin}/`
   if (asked === null || asked === undefined || asked === '' || asked.length > LONGEST) return home
   // Controls and backslashes are where parsers disagree; nobody needs them in an address.
-  // eslint-disable-next-line no-control-regex
+
   if (/[\u0000-\u0020\u007f\\]/.test(asked)) return home
   if (!asked.startsWith('/') && !/^https?:\/\//i.test(asked)) return home
   if (asked.startsWith('//') || !URL.canParse(asked, origin)) return home

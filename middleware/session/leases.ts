@@ -44,7 +44,7 @@ function hold(
   const renew = async (): Promise<void> => {
     // Counted from before the question: the store's clock may have started later, never earlier.
     let until = since + ttlMs
-    while (!released.signal.aborted) {
+    for (;;) {
       await clock.sleep(ttlMs / 3, released.signal)
       if (released.signal.aborted) return
       const asked = clock.monoMs()

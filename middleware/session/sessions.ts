@@ -79,7 +79,7 @@ export function createSessions(o: SessionsOptions): SessionStore {
             ? indexesOf(['sid', by.issuer, by.sid], o)
             : indexesOf(['sub', by.issuer, by.sub], o)
       const ids = new Set((await Promise.all(keys.map((k) => o.backend.find(k)))).flat())
-      const found = await Promise.all([...ids].map((id) => load(id)))
+      const found = await Promise.all([...ids].map(async (id) => load(id)))
       return found.filter((s) => s !== undefined)
     },
     list: async function* () {

@@ -4,8 +4,8 @@ import type { BffEvent } from '../types.ts'
 export interface Metrics {
   observe(e: BffEvent): void
   decision(mouth: string, outcome: string, code: string, seconds: number): void
-  setStoreUp(up: boolean): void
-  setProviderUp(provider: string, up: boolean): void
+  readonly setStoreUp: (up: boolean) => void
+  readonly setProviderUp: (provider: string, up: boolean) => void
   text(): Promise<string>
   readonly contentType: string
 }

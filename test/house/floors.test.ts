@@ -6,9 +6,28 @@ import { test } from 'node:test'
 const ROOT = join(import.meta.dirname, '..', '..')
 
 /** Lower floors first; a file imports from its own floor and from lower ones. */
-const FLOORS: readonly (readonly string[])[] = [['config'], ['middleware'], ['proxy'], ['traefik'], ['app.ts', 'compose.ts'], ['commands'], ['cli.ts']]
+const FLOORS: readonly (readonly string[])[] = [
+  ['config'],
+  ['middleware'],
+  ['proxy'],
+  ['traefik'],
+  ['app.ts', 'compose.ts'],
+  ['commands'],
+  ['cli.ts'],
+]
 /** Rooms of the middleware, in order: each reads only those above it. */
-const ROOMS = ['telemetry', 'provider', 'session', 'broker', 'identity', 'login', 'decide', 'mouths', 'endpoints', 'pages']
+const ROOMS = [
+  'telemetry',
+  'provider',
+  'session',
+  'broker',
+  'identity',
+  'login',
+  'decide',
+  'mouths',
+  'endpoints',
+  'pages',
+]
 
 function files(dir: string): string[] {
   return readdirSync(join(ROOT, dir), { withFileTypes: true }).flatMap((e) => {
@@ -19,15 +38,25 @@ function files(dir: string): string[] {
 
 function imports(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8')
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((m) => relative(ROOT, join(ROOT, dirname(file), m[1] ?? '')))
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((m) =>
+    relative(ROOT, join(ROOT, dirname(file), m[1] ?? '')),
+  )
 }
 
 const floorOf = (file: string): number => FLOORS.findIndex((names) => names.includes(file.split(sep)[0] ?? ''))
-const roomOf = (file: string): number => (file.startsWith(`middleware${sep}`) ? ROOMS.indexOf(file.split(sep)[1] ?? '') : -1)
-const product = [...['config', 'middleware', 'proxy', 'traefik', 'commands'].flatMap(files), 'app.ts', 'compose.ts', 'cli.ts']
+const roomOf = (file: string): number =>
+  file.startsWith(`middleware${sep}`) ? ROOMS.indexOf(file.split(sep)[1] ?? '') : -1
+const product = [
+  ...['config', 'middleware', 'proxy', 'traefik', 'commands'].flatMap(files),
+  'app.ts',
+  'compose.ts',
+  'cli.ts',
+]
 
 test('a file imports only from its own floor and from lower ones', () => {
-  const wrong = product.flatMap((file) => imports(file).flatMap((to) => (floorOf(to) > floorOf(file) ? [`${file} -> ${to}`] : [])))
+  const wrong = product.flatMap((file) =>
+    imports(file).flatMap((to) => (floorOf(to) > floorOf(file) ? [`${file} -> ${to}`] : [])),
+  )
   assert.deepEqual(wrong, [])
 })
 
@@ -44,7 +73,9 @@ test('a room of the middleware reads only its own files and the rooms above it',
 test('nothing in the middleware or the proxy reads traefik/, and traefik/ reads no proxy', () => {
   const wrong = product.flatMap((file) =>
     imports(file).flatMap((to) => {
-      const bad = (/^(?:middleware|proxy)/.test(file) && to.startsWith('traefik')) || (file.startsWith('traefik') && to.startsWith('proxy'))
+      const bad =
+        (/^(?:middleware|proxy)/.test(file) && to.startsWith('traefik')) ||
+        (file.startsWith('traefik') && to.startsWith('proxy'))
       return bad ? [`${file} -> ${to}`] : []
     }),
   )

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import type { SessionData } from 'express-session'
+import session from 'express-session'
 import { secret } from '../../config/secret.ts'
 import type { SessionSettings } from '../../config/types.ts'
 import { startRedis, type Redis } from '../../demo/launcher/index.ts'
@@ -73,17 +73,15 @@ function fresh(id: SessionId, sub = 'alice-the-subject'): NewSession {
   }
 }
 
-const save = (s: Stores, id: SessionId, n: NewSession): Promise<void> =>
-  new Promise((resolve, reject) => {
-    s.expressStore.set(
-      id,
-      { cookie: { originalMaxAge: null }, bff: n.record } as unknown as SessionData,
-      (e: unknown) => {
-        if (e === null || e === undefined) resolve()
-        else reject(e as Error)
-      },
-    )
+const save = (s: Stores, id: SessionId, n: NewSession): Promise<void> => {
+  const cookie = new session.Cookie()
+  return new Promise((resolve, reject) => {
+    s.expressStore.set(id, { cookie, bff: n.record }, (e: unknown) => {
+      if (e instanceof Error) reject(e)
+      else resolve()
+    })
   })
+}
 
 async function open(s: Stores, sub?: string): Promise<SessionId> {
   const id = newSessionId(random)
@@ -354,7 +352,7 @@ async function retold(a: Stores, b: Stores): Promise<string> {
       })
     })
     await a.sessions.end([id], 'revoked')
-    const reason = await Promise.race([told, new Promise<undefined>((r) => setTimeout(r, 400))])
+    const reason = await Promise.race([told, new Promise<undefined>((r) => setTimeout(() => r(undefined), 400))])
     if (reason !== undefined) return reason
   }
 }

@@ -145,7 +145,7 @@ function sentinelLink(o: LinkOptions): RedisLink {
       let cursor = '0'
       do {
         const page = await sentinel.use((c) => c.scan(cursor, { MATCH: match, COUNT: 500 }))
-        cursor = String(page.cursor)
+        cursor = page.cursor
         yield page.keys
       } while (cursor !== '0')
     },

@@ -150,7 +150,7 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     once: (key, ttlMs) => call('write', () => link.setNew(names.shared('once', key), '1', ttlMs)),
     count: async (key, windowMs) => {
       const [count, left] = (await run(lua.COUNT, [names.shared('count', key)], windowMs)) as [number, number]
-      return { count: Number(count), resetMs: Math.max(0, Number(left)) }
+      return { count, resetMs: Math.max(0, left) }
     },
     tryLease: async (key, owner, ttlMs): Promise<LeaseGrant | undefined | 'gone'> => {
       const fence = Number(
@@ -160,10 +160,13 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     },
     renewLease: async (key, owner, ttlMs) =>
       Number(await run(lua.RENEW, [leaseKeys(key).lease], owner, Math.ceil(ttlMs))) === 1,
-    releaseLease: async (key, owner) => void (await run(lua.RELEASE, [leaseKeys(key).lease], owner)),
+    releaseLease: async (key, owner) => {
+      await run(lua.RELEASE, [leaseKeys(key).lease], owner)
+    },
     getShared: async (key) => (await call('read', () => link.get(names.shared('kept', key)))) ?? undefined,
-    putShared: async (key, value, ttlMs) =>
-      void (await call('write', () => link.setFor(names.shared('kept', key), value, Math.ceil(ttlMs)))),
+    putShared: async (key, value, ttlMs) => {
+      await call('write', () => link.setFor(names.shared('kept', key), value, Math.ceil(ttlMs)))
+    },
     onEnded: (f) => {
       listeners.add(f)
       subscribed ??= subscribe(link, names.channel, listeners, () => {
