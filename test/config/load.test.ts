@@ -180,7 +180,7 @@ test('a client authenticates by what it has: secret, key, certificate or nothing
   assert.equal(kind('token_endpoint_auth_method: none'), 'none')
 })
 
-test('R17 an extension grant is described by its type, its parameters and who is named by them', () => {
+test('an extension grant is described by its type, its parameters and who is named by them', () => {
   const auth = MINIMUM.auth.replace(
     ' }\n',
     ', native_grants: { otp: { grant_type: "urn:cocoar:otp", parameters: [email, code], identifier: email } } }\n',

@@ -203,9 +203,24 @@ describe('the process', () => {
   test('SIGTERM lets a request in hand finish, and is not ready meanwhile', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bff-drain-'))
     const { port, admin } = await write(dir)
-    // A provider that takes its time: the login start is in hand while the service is told to stop.
+    // A provider that takes its time over the pushed request: when that has come, a login start is in hand.
     const waiting: (() => void)[] = []
-    const slow = createServer((_req, res) => waiting.push(() => res.writeHead(500).end()))
+    const slow = createServer((req, res) => {
+      if (req.url === '/par') return void waiting.push(() => res.writeHead(500).end())
+      const issuer = `http://${req.headers.host ?? ''}`
+      const endpoints = {
+        authorization_endpoint: `${issuer}/a`,
+        token_endpoint: `${issuer}/t`,
+        jwks_uri: `${issuer}/k`,
+        pushed_authorization_request_endpoint: `${issuer}/par`,
+      }
+      const supported = {
+        response_types_supported: ['code'],
+        subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: ['RS256'],
+      }
+      res.setHeader('content-type', 'application/json').end(JSON.stringify({ issuer, ...endpoints, ...supported }))
+    })
     await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve))
     const text = stringify({
       server: {
@@ -226,7 +241,7 @@ describe('the process', () => {
     try {
       await until('ready', () => answers(port), { running: service })
       const inHand = send(`http://127.0.0.1:${port}/auth/login`, { headers: { host: 'localhost:8000' } })
-      await until('the provider asked', async () => waiting.length > 0)
+      await until('the pushed request', async () => waiting.length > 0)
       process.kill(service.pid, 'SIGTERM')
       await until('not ready', async () => (await get(`http://127.0.0.1:${admin}/ready?scope=local`)).status === 503)
       const drop = setInterval(() => waiting.splice(0).forEach((answer) => answer()), 10)

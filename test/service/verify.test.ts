@@ -336,3 +336,45 @@ test('R22 what is not asked on behalf of a browser route is not served: the main
     assert.equal(code(res), 'NO_ROUTE')
   }
 })
+
+describe('R23 access is decided per route and per service, and each service is told only what it needs', () => {
+  test('a group, a claim or a network that is wanted and missing is 403, told in the log with its rule', async () => {
+    const strict = await startService({
+      routes: (r) => {
+        r.services['billing'] = { require: { claims: { email: 'bob@example.com' } } }
+        r.routes.push(
+          { id: 'admins', path: '/admins/*', require: { groups: ['admins'] } },
+          { id: 'inside', path: '/inside/*', require: { networks: ['10.0.0.0/8'] } },
+          {
+            id: 'here',
+            path: '/here/*',
+            require: { networks: ['203.0.113.0/24'], claims: { email: ['x', 'alice@example.com'] } },
+          },
+        )
+      },
+      settings: (base) => {
+        ;(base as unknown as { service_tokens: { orders: Record<string, unknown> } }).service_tokens.orders[
+          'identity_headers'
+        ] = ['X-User-ID']
+      },
+    })
+    try {
+      const client = await strict.signIn()
+      for (const path of ['/admins/1', '/inside/1', '/billing/1']) {
+        const res = await strict.verify(path, { client })
+        assert.deepEqual([res.status, code(res)], [403, 'FORBIDDEN'], path)
+      }
+      assert.equal((await strict.verify('/here/1', { client })).status, 200)
+      const line = await strict.waitForLog((l) => l['msg'] === 'access_denied route=admins')
+      assert.equal(line['sub'], 'alice')
+      assert.equal(line['client_ip'], '203.0.113.7')
+      const page = await strict.verify('/admins/1', { client, headers: NAVIGATION })
+      assert.match(await page.text(), /alice Example[\s\S]*\/auth\/logout/)
+      const told = await strict.verify('/orders/1', { client })
+      assert.equal(told.headers.get('x-user-id'), 'alice')
+      assert.equal(told.headers.get('x-user-email'), null)
+    } finally {
+      await strict.stop()
+    }
+  })
+})

@@ -83,7 +83,7 @@ describe('what a client sends under our names', () => {
     'X-Correlation-ID',
   ]
 
-  test('R23 never reaches an upstream on a session route', async () => {
+  test('never reaches an upstream on a session route', async () => {
     const forged = Object.fromEntries(FORGED.map((n) => [n, 'mallory']))
     const res = await ask('/orders/forged', { cookie, ...forged, authorization: 'Bearer of-mallory' })
     assert.equal(res.status, 200)
