@@ -5,10 +5,9 @@ const HELP = `traefik-bff: a backend-for-frontend beside Traefik
 
 Usage: traefik-bff <command> [options]
 
-  serve                        run the service (SIGTERM drains, SIGHUP reloads)
-  check [--traefik FILE ...]   every fault in the config, with file and line
-  generate file|labels|kubernetes [--entrypoint web]
-                               Traefik config for the routes, on standard output
+  serve     run the service (SIGTERM drains, SIGHUP or a changed file reloads)
+  check     every fault in the config, with file and line, and how to mend it
+
 Options:
   --config DIR   folder with settings.yaml and routes.yaml (BFF_CONFIG, else ./config)
   --help         this text
@@ -23,8 +22,6 @@ async function main(argv: readonly string[]): Promise<number> {
     allowPositionals: true,
     options: {
       config: { type: 'string' },
-      traefik: { type: 'string', multiple: true },
-      entrypoint: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
     },

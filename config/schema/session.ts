@@ -34,7 +34,9 @@ export const session = section({
     .meta(about('The one session cookie.', { restart: true })),
   cookie_domain: parsed(parseCookieDomain, () => z.string())
     .prefault('')
-    .meta(about('A parent of every public host, to share the session among them. Empty: host only.', { restart: true })),
+    .meta(
+      about('A parent of every public host, to share the session among them. Empty: host only.', { restart: true }),
+    ),
   same_site: z
     .enum(['lax', 'strict', 'none'])
     .prefault('lax')
