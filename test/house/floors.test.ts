@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import { test } from 'node:test'
 
@@ -30,6 +30,7 @@ const ROOMS = [
 ]
 
 function files(dir: string): string[] {
+  if (!existsSync(join(ROOT, dir))) return []
   return readdirSync(join(ROOT, dir), { withFileTypes: true }).flatMap((e) => {
     const path = join(dir, e.name)
     return e.isDirectory() ? files(path) : e.name.endsWith('.ts') ? [path] : []
