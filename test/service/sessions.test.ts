@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
-import { Client } from '../support/client.ts'
+import type { Client } from '../support/client.ts'
 import { movableClock } from '../support/clock.ts'
 import { ORIGIN, startService, type Service } from '../support/service.ts'
 
