@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { rawFromHttp1 } from '../mouths/http1.ts'
-import { clientAddress, correlationId, readCsrf, single } from '../mouths/request-headers.ts'
+import { clientAddress, correlationId, hostOf, readCsrf } from '../mouths/request-headers.ts'
 import { eachCookie } from '../session/cookie.ts'
 import type { BrowserRequest, Generation, RawRequest } from '../types.ts'
 
@@ -14,9 +14,9 @@ export function readBrowserRequest(
   random: (bytes: number) => Uint8Array,
 ): BrowserRequest | undefined {
   const raw = rawFromHttp1(req)
-  const origin = now.originOf(hostOf(raw, now))
-  if (origin === undefined) return undefined
   const trusted = raw.peer.certified || now.isTrustedPeer(raw.peer.address)
+  const origin = now.originOf(hostOf(raw, trusted))
+  if (origin === undefined) return undefined
   const mark = raw.target.indexOf('?')
   return {
     method: raw.method,
@@ -33,14 +33,6 @@ export function readBrowserRequest(
     body: bodyMap(req.body),
     contentType: raw.all('content-type')[0] ?? '',
   }
-}
-
-function hostOf(raw: RawRequest, now: Generation): string {
-  const forwarded = single(raw, 'x-forwarded-host')
-  const believed = raw.peer.certified || now.isTrustedPeer(raw.peer.address)
-  if (believed && forwarded.value !== undefined) return forwarded.repeated ? '' : forwarded.value
-  const host = raw.all('host')
-  return host.length === 1 ? (host[0] ?? '') : ''
 }
 
 /** A form post is a navigation too: a person waits for the page. */

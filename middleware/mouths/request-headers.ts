@@ -14,6 +14,14 @@ export function single(
   return { value: all[0], repeated: all.length > 1 }
 }
 
+/** The host that a browser asked for: X-Forwarded-Host of a believed peer, else Host. Empty where there is not exactly one. */
+export function hostOf(raw: RawRequest, trusted: boolean): string {
+  const forwarded = single(raw, 'x-forwarded-host')
+  if (trusted && forwarded.value !== undefined) return forwarded.repeated ? '' : forwarded.value
+  const host = raw.all('host')
+  return host.length === 1 ? (host[0] ?? '') : ''
+}
+
 /** The client's address: `hops` places from the right of the configured header, where the peer may be believed. */
 export function clientAddress(
   raw: RawRequest,

@@ -1,13 +1,12 @@
 import type { Allow, Answer, Emit, Generation, RawRequest, Refuse, RequestFacts } from '../types.ts'
-import { clientAddress, correlationId, readCookies, readCsrf, single, whoWaits } from './request-headers.ts'
+import { METHOD, readCommon } from './common-facts.ts'
+import { correlationId, single, whoWaits } from './request-headers.ts'
 import { parseTarget } from './target.ts'
 
 export interface ReadDeps {
   readonly random: (bytes: number) => Uint8Array
   readonly emit: Emit
 }
-
-const METHOD = /^[A-Z]{1,32}$/
 
 /** What a check says, or why it says nothing: `why` is for the operator's log. */
 export type Facts =
@@ -37,11 +36,8 @@ export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDep
   if (target === undefined) return no('path is not canonical')
   const pinned = readPin(raw.target, now)
   if (pinned.fault !== undefined) return no(pinned.fault)
-  const cookies = readCookies(raw.all('cookie'), now.settings.session.cookieName)
-  if (cookies === 'too_large') return no('cookies too large')
-  const authorization = single(raw, 'authorization')
-  if (authorization.repeated) return no('Authorization repeated')
-  const csrf = readCsrf(raw)
+  const rest = readCommon(raw, now, told.method, true)
+  if (typeof rest === 'string') return no(rest)
   const upgrade = raw.all('sec-websocket-key').length > 0
   return {
     ok: true,
@@ -49,33 +45,14 @@ export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDep
       mouth: 'traefik',
       method: told.method,
       ...origin,
-      path: target.path,
-      query: target.query,
-      encoded: target.encoded,
+      ...target,
+      ...rest,
       wants: whoWaits(raw, told.method, upgrade),
-      acceptLanguage: raw.all('accept-language')[0] ?? '',
-      clientIp: clientAddress(raw, true, now.settings.server.clientIp),
       correlationId: id,
-      cookies: cookies.session,
-      cookiesForUpstream: cookies.forUpstream,
-      authorization: authorization.value,
-      csrf,
-      ...preflight(raw, told.method, csrf.origin),
       pinned: pinned.service,
       again: undefined,
     },
   }
-}
-
-/** CORS: OPTIONS with Origin and Access-Control-Request-Method asks on behalf of another method. */
-export function preflight(
-  raw: RawRequest,
-  method: string,
-  origin: string | undefined,
-): Pick<RequestFacts, 'preflight' | 'preflightMethod'> {
-  const asked = raw.all('access-control-request-method')[0]
-  const is = method === 'OPTIONS' && origin !== undefined && asked !== undefined
-  return { preflight: is, preflightMethod: is ? asked : undefined }
 }
 
 function checkDoor(raw: RawRequest, now: Generation): string | undefined {

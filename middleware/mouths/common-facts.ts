@@ -1,0 +1,39 @@
+import type { Generation, RawRequest, RequestFacts } from '../types.ts'
+import { clientAddress, readCookies, readCsrf, single } from './request-headers.ts'
+
+/** Method words that are decided on; another case is another word (RFC 9110 §9.1), and nobody's route. */
+export const METHOD = /^[A-Z]{1,32}$/
+
+export type CommonFacts = Pick<
+  RequestFacts,
+  | 'acceptLanguage'
+  | 'clientIp'
+  | 'cookies'
+  | 'cookiesForUpstream'
+  | 'authorization'
+  | 'csrf'
+  | 'preflight'
+  | 'preflightMethod'
+>
+
+/** What every mouth reads alike; a text says why the request is refused. */
+export function readCommon(raw: RawRequest, now: Generation, method: string, trusted: boolean): CommonFacts | string {
+  const cookies = readCookies(raw.all('cookie'), now.settings.session.cookieName)
+  if (cookies === 'too_large') return 'cookies too large'
+  const authorization = single(raw, 'authorization')
+  if (authorization.repeated) return 'Authorization repeated'
+  const csrf = readCsrf(raw)
+  // CORS: OPTIONS with Origin and Access-Control-Request-Method asks on behalf of another method.
+  const asked = raw.all('access-control-request-method')[0]
+  const preflight = method === 'OPTIONS' && csrf.origin !== undefined && asked !== undefined
+  return {
+    acceptLanguage: raw.all('accept-language')[0] ?? '',
+    clientIp: clientAddress(raw, trusted, now.settings.server.clientIp),
+    cookies: cookies.session,
+    cookiesForUpstream: cookies.forUpstream,
+    authorization: authorization.value,
+    csrf,
+    preflight,
+    preflightMethod: preflight ? asked : undefined,
+  }
+}
