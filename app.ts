@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { ListenAddress, Settings } from './config/types.ts'
 import { compose, type Composed, type LongLived } from './compose.ts'
+import { createProxy, type Proxy } from './proxy/proxy.ts'
 import { systemClock } from './middleware/clock.ts'
 import { ready, health } from './middleware/endpoints/health.ts'
 import { json } from './middleware/endpoints/session.ts'
@@ -73,7 +74,19 @@ export async function openApp(o: AppOptions): Promise<App> {
   }
   current = compose(1, settings, long, undefined)
   let draining = false
-  const main = createServer(SERVER_LIMITS, (req, res) => serveMain(req, res, current))
+  // The proxy's connections and streams outlive a reload; what it asks is always the newest generation's.
+  const proxy = createProxy({
+    decide: (req, again) => current.verdict(req, again),
+    errorAnswer: (code, status, req) => current.proxyErrors(code, status, req),
+    onEnded: (f) => stores.sessions.onEnded(f),
+    emit: telemetry.emit,
+    clock,
+    cookieName: settings.session.cookieName,
+  })
+  const main = createServer({ ...SERVER_LIMITS, shouldUpgradeCallback: isWebSocket }, (req, res) =>
+    serveMain(req, res, current, proxy),
+  )
+  main.on('upgrade', (req, socket, head) => proxy.handleUpgrade(req, socket, head))
   const admin =
     settings.server.adminListen === undefined
       ? undefined
@@ -85,6 +98,7 @@ export async function openApp(o: AppOptions): Promise<App> {
       bound.push(`admin=${await listen(admin, settings.server.adminListen)}`)
   } catch (e) {
     main.close()
+    proxy.close()
     current.close()
     await stores.close()
     throw e
@@ -100,7 +114,10 @@ export async function openApp(o: AppOptions): Promise<App> {
     stop: async () => {
       draining = true
       telemetry.emit({ name: 'draining' })
-      await closeServer(main, clock)
+      const closing = closeServer(main, clock)
+      proxy.drain()
+      await closing
+      proxy.close()
       await current.broker.drain()
       await ender.drain()
       current.close()
@@ -115,7 +132,12 @@ export async function openApp(o: AppOptions): Promise<App> {
 /** Over 16 kB of headers Node says 431 to that request alone; a client that sends slowly holds nothing for long. */
 const SERVER_LIMITS = { maxHeaderSize: 16_384, headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 120_000 }
 
-function serveMain(req: IncomingMessage, res: ServerResponse, now: Composed): void {
+/** Other protocols (h2c) are not switched to: such a request is one like any other (CVE-2026-88008). */
+function isWebSocket(req: IncomingMessage): boolean {
+  return req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+function serveMain(req: IncomingMessage, res: ServerResponse, now: Composed, proxy: Proxy): void {
   const url = req.url ?? '/'
   const mark = url.indexOf('?')
   const path = mark === -1 ? url : url.slice(0, mark)
@@ -127,7 +149,7 @@ function serveMain(req: IncomingMessage, res: ServerResponse, now: Composed): vo
     now.express(req, res)
     return
   }
-  now.express(req, res)
+  proxy.handleRequest(req, res)
 }
 
 function serveVerify(req: IncomingMessage, res: ServerResponse, now: Composed): void {

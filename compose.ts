@@ -13,6 +13,7 @@ import { createErrorAnswer } from './middleware/pages/errors.ts'
 import { createSignOutPages } from './middleware/pages/sign-out.ts'
 import { createProvider } from './middleware/provider/provider.ts'
 import type { Provider } from './middleware/provider/types.ts'
+import { createProxyErrors, createVerdict } from './proxy/verdict.ts'
 import type { Telemetry } from './middleware/telemetry/telemetry.ts'
 import type {
   Broker,
@@ -51,6 +52,8 @@ export interface Composed {
   readonly verifyPaths: ReadonlySet<string>
   readonly verifyDeps: VerifyDeps
   readonly express: Express
+  readonly verdict: ReturnType<typeof createVerdict>
+  readonly proxyErrors: ReturnType<typeof createProxyErrors>
   close(): void
 }
 
@@ -101,18 +104,21 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     codeWantsResource: long.codeWantsResource,
   }
   const base = settings.server.basePath
+  const verifyDeps: VerifyDeps = {
+    ...shared,
+    end: long.ender.endLater,
+    touch: createTouch(long.sessions),
+    identityHeaders: createIdentity(settings, emit),
+    observe: (mouth, d, started) => observe(long, mouth, d, started),
+  }
   return {
     generation,
     providers,
     broker,
     verifyPaths: new Set([`${base}/verify`, `${base}/forward`]),
-    verifyDeps: {
-      ...shared,
-      end: long.ender.endLater,
-      touch: createTouch(long.sessions),
-      identityHeaders: createIdentity(settings, emit),
-      observe: (mouth, d, started) => observe(long, mouth, d, started),
-    },
+    verifyDeps,
+    verdict: createVerdict(verifyDeps),
+    proxyErrors: createProxyErrors(verifyDeps),
     express: createExpressApp(login, long.writeSession),
     close: () => {
       for (const p of providers.values()) p.close()

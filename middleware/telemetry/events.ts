@@ -18,6 +18,7 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   bff_service_tokens_mapped: { level: 'info', msg: 'bff_service_tokens_mapped' },
   session_status: { level: 'info', msg: 'Session status check successful' },
   upstream_rejected_token: { level: 'warn', msg: named('upstream_rejected_token') },
+  upstream_unavailable: { level: 'warn', msg: 'upstream_unavailable' },
   // audit
   login_ok: { level: 'info', msg: 'login_ok' },
   login_failed: { level: 'warn', msg: (f) => `login_failed code=${String(f['code'])}` },

@@ -9,7 +9,10 @@ export interface Sent {
 /** One request, exactly as given: fetch would add Sec-Fetch-Mode of its own and follow redirects. */
 export function send(url: string, o: Sent = {}): Promise<Response> {
   return new Promise((resolve, reject) => {
-    const req = request(url, { method: o.method ?? 'GET', headers: o.headers ?? {}, agent: false }, (res) => {
+    // The path as it is written: a URL parser would clean it.
+    const cut = url.indexOf('/', 'https://'.length)
+    const [origin, path] = cut === -1 ? [url, '/'] : [url.slice(0, cut), url.slice(cut)]
+    const req = request(origin, { path, method: o.method ?? 'GET', headers: o.headers ?? {}, agent: false }, (res) => {
       const chunks: Buffer[] = []
       res.on('data', (c: Buffer) => chunks.push(c))
       res.on('error', reject)

@@ -72,7 +72,10 @@ export async function startService(o: ServiceOptions = {}): Promise<Service> {
   const issuer = o.issuer ?? provider.issuer
   writeConfig(dir, issuer, o)
   const loaded = loadConfig(dir, {})
-  if (!loaded.ok) throw new Error(loaded.faults.map(formatFinding).join('\n'))
+  if (!loaded.ok) {
+    await provider.close()
+    throw new Error(loaded.faults.map(formatFinding).join('\n'))
+  }
   const { logs, sink, waitForLog } = collectLogs()
   const app = await openApp({
     settings: loaded.settings,
