@@ -48,14 +48,29 @@ export function settingsFor(ports: Ports, store: string): Yaml {
   }
 }
 
-/** The service's routes.yaml. `reports` has a route and no audience: nobody can get a token for it. */
-export function routesFor(): Yaml {
+/**
+ * The service's routes.yaml: `/orders`, `/billing` and `/reports` in header mode, `/api/…` through the proxy. `reports` has a
+ * route and no audience: nobody can get a token for it.
+ */
+export function routesFor(ports: Pick<Ports, 'orders' | 'billing'>): Yaml {
   return {
-    services: {},
+    services: {
+      orders: { base_url: `http://127.0.0.1:${ports.orders}` },
+      billing: { base_url: `http://127.0.0.1:${ports.billing}` },
+    },
     routes: [
       { id: 'orders', path: '/orders/*', target_service: 'orders' },
       { id: 'billing', path: '/billing/*', target_service: 'billing' },
       { id: 'reports', path: '/reports/*', target_service: 'reports' },
+      {
+        id: 'api-orders',
+        path: '/api/orders/*',
+        target_service: 'orders',
+        upstream_path: '/v1/orders/{path}',
+        timeout: '10s',
+        websocket_max_age: '1h',
+      },
+      { id: 'api-billing', path: '/api/billing/*', target_service: 'billing', upstream_path: '/v1/billing/{path}' },
     ],
   }
 }
@@ -105,7 +120,7 @@ export function traefikDynamic(ports: Ports, change: (d: Dynamic) => void = () =
     /\)\$$/,
     '|x[^a-z0-9]department)$',
   )
-  const { bff, 'bff-verify-is-not-public': guard } = d.http.routers
+  const { bff, 'bff-verify-is-not-public': guard, api: proxied } = d.http.routers
   d.http.middlewares = { 'bff-auth': auth }
   const api = (name: string, service = name): Yaml => ({
     entryPoints: ['web'],
@@ -116,6 +131,7 @@ export function traefikDynamic(ports: Ports, change: (d: Dynamic) => void = () =
   d.http.routers = {
     ...(bff === undefined ? {} : { bff }),
     ...(guard === undefined ? {} : { 'bff-verify-is-not-public': guard }),
+    ...(proxied === undefined ? {} : { api: proxied }),
     orders: api('orders'),
     billing: api('billing'),
     reports: api('reports', 'billing'),

@@ -117,7 +117,7 @@ async function build(o: WorldOptions, ends: (() => Promise<void>)[], stop: () =>
   const store = redis?.url ?? `sqlite:${join(dir, 'data', 'sessions.db')}`
   const writeConfig = async (change: Pick<WorldOptions, 'settings' | 'routes'>): Promise<void> => {
     const settings = settingsFor(ports, store)
-    const routes = routesFor()
+    const routes = routesFor(ports)
     change.settings?.(settings)
     change.routes?.(routes)
     await writeFile(join(dir, 'settings.yaml'), stringify(settings), { mode: 0o600 })

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload } from 'jose'
+import { WebSocketServer } from 'ws'
 
 export interface ApiOptions {
   readonly name: string
@@ -36,6 +37,7 @@ export async function startApi(o: ApiOptions): Promise<Api> {
     if (seen.length > 1000) seen.shift()
     answer(o, keys, req, res).catch(() => res.destroy())
   })
+  serveWebSockets(server, o, keys)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     name: o.name,
@@ -63,6 +65,7 @@ async function answer(
     res.setHeader('WWW-Authenticate', `Bearer error="invalid_token", error_description="${claims}"`)
     return send(res, 401, { service: o.name, error: 'invalid_token', why: claims })
   }
+  if (url.pathname.endsWith('/events')) return events(res, o, String(claims.sub))
   let bytes = 0
   for await (const chunk of req) bytes += (chunk as Buffer).length
   const headers = Object.fromEntries(Object.entries(req.headers).filter(([name]) => IDENTITY.test(name)))
@@ -100,4 +103,35 @@ async function verified(
 function send(res: ServerResponse, status: number, body: unknown): void {
   res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' })
   res.end(JSON.stringify(body, undefined, 2))
+}
+
+/** A live event stream: the time, each second, until somebody ends it. */
+function events(res: ServerResponse, o: ApiOptions, sub: string): void {
+  res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+  res.flushHeaders()
+  let n = 0
+  const tick = (): void =>
+    void res.write(`data: ${JSON.stringify({ service: o.name, sub, n: ++n, at: new Date().toISOString() })}\n\n`)
+  tick()
+  const timer = setInterval(tick, 1000)
+  res.on('close', () => clearInterval(timer))
+}
+
+/** `…/ws` echoes what it is told, and says who it is talking to; it checks the token of the handshake as every request's. */
+function serveWebSockets(server: Server, o: ApiOptions, keys: ReturnType<typeof createRemoteJWKSet>): void {
+  const sockets = new WebSocketServer({ noServer: true })
+  server.on('upgrade', (req, socket, head) => {
+    void (async () => {
+      const token = /^Bearer (\S+)$/.exec(req.headers.authorization ?? '')?.[1]
+      const claims = token === undefined ? 'no token came' : await verified(token, o, keys)
+      if (typeof claims === 'string' || (req.url ?? '').split('?')[0]?.endsWith('/ws') !== true) {
+        socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+        return
+      }
+      sockets.handleUpgrade(req, socket, head, (ws) => {
+        ws.send(`hello ${String(claims.sub)}, this is ${o.name}`)
+        ws.on('message', (data) => ws.send(`${o.name} heard: ${(data as Buffer).toString()}`))
+      })
+    })()
+  })
 }

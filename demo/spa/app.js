@@ -10,6 +10,7 @@ const CALLS = [
   { label: 'GET /orders/42', path: '/orders/42', primary: true },
   { label: 'GET /billing/invoices', path: '/billing/invoices', primary: true },
   { label: 'GET /reports/today', path: '/reports/today', note: 'no token for it' },
+  { label: 'GET /api/orders/42 (proxy)', path: '/api/orders/42?rewritten=yes' },
   { label: 'POST /orders with the CSRF token', path: '/orders', method: 'POST', csrf: true },
   { label: 'POST /orders without it', path: '/orders', method: 'POST' },
 ]
@@ -24,7 +25,7 @@ async function load() {
 
 function render(anonymous) {
   const signedIn = session !== null
-  for (const id of ['who', 'services', 'calls']) $(id).hidden = !signedIn
+  for (const id of ['who', 'services', 'live', 'calls']) $(id).hidden = !signedIn
   const login = `${anonymous?.login_url ?? '/auth/login'}?return_to=${encodeURIComponent(location.pathname)}`
   $('account').replaceChildren(
     ...(signedIn
@@ -49,6 +50,7 @@ function render(anonymous) {
   }
   $('facts').replaceChildren(...Object.entries(facts).flatMap(([k, v]) => [el('dt', {}, k), el('dd', {}, v)]))
   $('tokens').replaceChildren(...session.services.map((s) => el('li', {}, s)))
+  openLive()
   $('buttons').replaceChildren(
     ...CALLS.map((c) =>
       el('button', { type: 'button', className: c.primary ? 'primary' : '', onclick: () => call(c) }, c.label),
@@ -95,13 +97,48 @@ function show(c, res, body) {
   )
 }
 
+let live = false
+
+function setState(id, open, why = '') {
+  $(id).textContent = open ? 'open' : why ? `closed: ${why}` : 'closed'
+  $(id).className = open ? 'state open' : 'state'
+}
+
+// Same-origin paths; the browser sends the cookie, the service adds the token on the way to the API.
+function openLive() {
+  if (live) return
+  live = true
+  const events = new EventSource('/api/orders/events')
+  events.onopen = () => setState('events-state', true)
+  events.onmessage = (e) => ($('events').textContent = JSON.stringify(JSON.parse(e.data), null, 2))
+  events.onerror = () => {
+    setState('events-state', false)
+    events.close()
+  }
+  const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/api/orders/ws`)
+  socket.onopen = () => setState('socket-state', true)
+  socket.onmessage = (e) =>
+    ($('socket').textContent = `${$('socket').textContent}\n${e.data}`
+      .split('\n')
+      .slice(-4)
+      .join('\n')
+      .replace(/^–\n/, ''))
+  socket.onclose = (e) => setState('socket-state', false, e.reason || (e.code === 1000 ? '' : String(e.code)))
+  $('say').onsubmit = (e) => {
+    e.preventDefault()
+    if (socket.readyState === WebSocket.OPEN) socket.send($('word').value)
+  }
+}
+
 async function signOut() {
   const res = await fetch('/auth/logout', {
     method: 'POST',
     headers: { accept: 'application/json', 'X-CSRF-Token': session.csrf_token },
   })
   if (!res.ok) return show({ method: 'POST', path: '/auth/logout' }, res, await res.json().catch(() => null))
-  location.assign((await res.json()).logout_url)
+  const { logout_url } = await res.json()
+  // A moment to see both streams end.
+  setTimeout(() => location.assign(logout_url), 600)
 }
 
 load()
