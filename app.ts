@@ -244,8 +244,10 @@ async function listen(server: Server, at: ListenAddress): Promise<string> {
 async function closeServer(server: Server, clock: Clock): Promise<void> {
   const over = new AbortController()
   const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => over.abort())
-  server.closeIdleConnections()
+  // A connection that falls idle only now would be kept for the next request, which never comes.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50)
   await Promise.race([closed, clock.sleep(DRAIN_MS, over.signal)])
+  clearInterval(sweep)
   server.closeAllConnections()
 }
 
