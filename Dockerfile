@@ -1,11 +1,21 @@
 # syntax=docker/dockerfile:1
-# The service alone: production dependencies, no build step (Node strips the types).
-FROM node:26-bookworm-slim AS dependencies
+# No build step: Node strips the types. Target `service` is the product, `demo` the demo's provider, APIs and SPA.
+FROM node:26-bookworm-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json ./
+
+FROM base AS dependencies
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
-FROM node:26-bookworm-slim
+FROM base AS demo
+# Scripts are left out: the one that would run fetches a Node, and this image is one.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY demo ./demo
+COPY traefik ./traefik
+USER node
+ENTRYPOINT ["node", "demo/parts.ts"]
+
+FROM node:26-bookworm-slim AS service
 ENV NODE_ENV=production BFF_CONFIG=/config
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
@@ -14,7 +24,6 @@ COPY commands ./commands
 COPY config ./config
 COPY middleware ./middleware
 COPY proxy ./proxy
-COPY traefik ./traefik
 # The one writable place: SQLite's folder. The root file system may be read-only.
 RUN install -d -o node -g node -m 0700 /data
 VOLUME /data

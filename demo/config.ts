@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ClientMetadata } from 'oidc-provider'
 import { parse, stringify } from 'yaml'
 
 export const ORDERS_AUDIENCE = 'https://orders.demo.example'
@@ -141,4 +142,18 @@ export function traefikDynamic(ports: Ports, change: (d: Dynamic) => void = () =
   d.http.services = { bff: at(ports.service), orders: at(ports.orders), billing: at(ports.billing), spa: at(ports.spa) }
   change(d)
   return stringify(d)
+}
+
+/** The service's registration at the demo's provider. */
+export function clientsFor(traefikPort: number): ClientMetadata[] {
+  const origin = `http://localhost:${traefikPort}`
+  return [
+    {
+      client_id: 'bff-server',
+      client_secret: CLIENT_SECRET,
+      redirect_uris: [`${origin}/auth/callback`],
+      post_logout_redirect_uris: [`${origin}/auth/logged-out`],
+      grant_types: ['authorization_code', 'refresh_token'],
+    },
+  ]
 }

@@ -5,7 +5,7 @@ import { stringify } from 'yaml'
 import { startApi, type Api } from './apis/api.ts'
 import {
   BILLING_AUDIENCE,
-  CLIENT_SECRET,
+  clientsFor,
   ORDERS_AUDIENCE,
   RESOURCES,
   routesFor,
@@ -25,7 +25,7 @@ import {
   type Running,
   type Traefik,
 } from './launcher/index.ts'
-import type { DemoProvider, startDemoProvider as Start } from './provider/provider.ts'
+import type { DemoProvider } from './provider/provider.ts'
 import { quietly } from './quiet.ts'
 import { startSpa } from './spa/server.ts'
 
@@ -96,7 +96,7 @@ async function build(o: WorldOptions, ends: (() => Promise<void>)[], stop: () =>
     await startDemoProvider({
       port: providerPort,
       issuer,
-      clients: clients(traefikPort),
+      clients: clientsFor(traefikPort),
       resources: o.resources ?? RESOURCES,
       accessTokenTtlS: o.accessTokenTtlS ?? 300,
     }),
@@ -174,19 +174,6 @@ async function build(o: WorldOptions, ends: (() => Promise<void>)[], stop: () =>
     writeConfig,
     stop,
   }
-}
-
-function clients(port: number): Parameters<typeof Start>[0]['clients'] {
-  const origin = `http://localhost:${port}`
-  return [
-    {
-      client_id: 'bff-server',
-      client_secret: CLIENT_SECRET,
-      redirect_uris: [`${origin}/auth/callback`],
-      post_logout_redirect_uris: [`${origin}/auth/logged-out`],
-      grant_types: ['authorization_code', 'refresh_token'],
-    },
-  ]
 }
 
 function logCollector(): {

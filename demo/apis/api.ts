@@ -8,6 +8,10 @@ export interface ApiOptions {
   /** The only audience that it takes. */
   readonly audience: string
   readonly issuer: string
+  /** Default: a free one. */
+  readonly port?: number
+  /** Default: loopback. */
+  readonly host?: string
 }
 
 export interface Api {
@@ -38,7 +42,7 @@ export async function startApi(o: ApiOptions): Promise<Api> {
     answer(o, keys, req, res).catch(() => res.destroy())
   })
   serveWebSockets(server, o, keys)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(o.port ?? 0, o.host ?? '127.0.0.1', resolve))
   return {
     name: o.name,
     port: (server.address() as AddressInfo).port,

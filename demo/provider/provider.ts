@@ -12,6 +12,8 @@ import { STYLE_HASH, loginPage, page } from './pages.ts'
 
 export interface DemoProviderOptions {
   readonly port: number
+  /** Default: loopback. */
+  readonly host?: string
   /** As browsers and the service call it: `http://localhost:<port>`. */
   readonly issuer: string
   readonly clients: readonly ClientMetadata[]
@@ -54,7 +56,7 @@ export async function startDemoProvider(o: DemoProviderOptions): Promise<DemoPro
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(o.port, '127.0.0.1', resolve)
+    server.listen(o.port, o.host ?? '127.0.0.1', resolve)
   })
   return {
     issuer: o.issuer,

@@ -10,7 +10,9 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
 }
 
 /** Serves the SPA's three files, under a CSP without inline anything. */
-export async function startSpa(): Promise<{ readonly port: number; readonly server: Server; close(): Promise<void> }> {
+export async function startSpa(
+  o: { readonly port?: number; readonly host?: string } = {},
+): Promise<{ readonly port: number; readonly server: Server; close(): Promise<void> }> {
   const server = createServer((req, res) => {
     const file = FILES[(req.url ?? '/').split('?')[0] ?? '/']
     res.setHeader(
@@ -25,7 +27,7 @@ export async function startSpa(): Promise<{ readonly port: number; readonly serv
     }
     res.writeHead(200, { 'content-type': file[1] }).end(readFileSync(join(import.meta.dirname, file[0])))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(o.port ?? 0, o.host ?? '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,
     server,

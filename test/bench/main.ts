@@ -1,0 +1,13 @@
+/** `npm run bench`: figures side by side, as ratios. `npm run bench -- websockets [count]` for the memory of idle WebSockets. */
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+const [what = 'websockets', ...rest] = process.argv.slice(2)
+const known = ['websockets']
+if (!known.includes(what)) {
+  console.error(`bench: no bench "${what}". There is: ${known.join(', ')}`)
+  process.exit(2)
+}
+process.exit(
+  spawnSync(process.execPath, [join(import.meta.dirname, `${what}.ts`), ...rest], { stdio: 'inherit' }).status ?? 1,
+)
