@@ -5,6 +5,7 @@
 import { fork } from 'node:child_process'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { systemClock } from '../../middleware/clock.ts'
 import type { EpochMs, SessionId } from '../../middleware/types.ts'
 import { createProxy } from '../../proxy/proxy.ts'
@@ -56,9 +57,9 @@ function runProxy(upstream: string): void {
 
 async function runBench(count: number): Promise<void> {
   const upstream = createServer()
-  const held: Socket[] = []
+  const held: Duplex[] = []
   upstream.on('upgrade', (_req, socket) => {
-    held.push(socket as Socket)
+    held.push(socket)
     socket.write(
       'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n',
     )
