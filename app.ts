@@ -64,6 +64,7 @@ export async function openApp(o: AppOptions): Promise<App> {
     ender,
     limiter: createRateLimiter(clock),
     codeWantsResource: new Set(),
+    unsupportedGrants: new Map(),
     attemptKeys: deriveKeys(settings.session.secrets, 'login attempt'),
     cookies,
     writeSession: createSessionWriter({
@@ -203,6 +204,7 @@ async function adminAnswer(
         sessions: long.sessions,
         providers: now.providers,
         isDraining,
+        faults: long.telemetry.faults,
         setStoreUp: metrics.setStoreUp,
         setProviderUp: metrics.setProviderUp,
       })
@@ -211,6 +213,7 @@ async function adminAnswer(
         sessions: long.sessions,
         providers: now.providers,
         isDraining,
+        faults: long.telemetry.faults,
         setStoreUp: metrics.setStoreUp,
         setProviderUp: metrics.setProviderUp,
       })

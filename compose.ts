@@ -39,6 +39,7 @@ export interface LongLived {
   readonly ender: Ender
   readonly limiter: RateLimiter
   readonly codeWantsResource: Set<string>
+  readonly unsupportedGrants: Map<string, number>
   readonly writeSession: WriteSession
   readonly attemptKeys: readonly Buffer[]
   readonly cookies: CookieKeys
@@ -102,6 +103,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     ender: long.ender,
     limiter: long.limiter,
     codeWantsResource: long.codeWantsResource,
+    unsupportedGrants: long.unsupportedGrants,
   }
   const base = settings.server.basePath
   const verifyDeps: VerifyDeps = {

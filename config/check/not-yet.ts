@@ -12,11 +12,6 @@ export const checkNotYet: Check = (c) => {
       'the signed assertion',
     ],
     [settings.auth.frontchannel_logout, ['settings', 'auth', 'frontchannel_logout'], 'front-channel logout'],
-    [
-      Object.keys(settings.auth.native_grants ?? {}).length > 0,
-      ['settings', 'auth', 'native_grants'],
-      'sign-in by an extension grant',
-    ],
     ...routes.routes.map(
       (r, i) => [r.bearer.length > 0, ['routes', 'routes', i, 'bearer'] as Place, 'machine callers'] as const,
     ),

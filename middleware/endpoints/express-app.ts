@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { finishLogin } from '../login/callback.ts'
 import type { LoginDeps, SaveRecord } from '../login/deps.ts'
 import { confirmLogout, logout } from '../login/logout.ts'
+import { grantLogin } from '../login/native-grant.ts'
 import { startLogin } from '../login/start.ts'
 import { correlationId } from '../mouths/request-headers.ts'
 import { rawFromHttp1 } from '../mouths/http1.ts'
@@ -51,6 +52,7 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
     `${base}/logged-out`,
     on((r, d) => d.pages.loggedOut({ loginUrl: `${base}/login` }, r)),
   )
+  app.post(`${base}/login/grant/:name`, body, on(grantLogin))
   app.get(`${base}/csrf`, on(csrfToken))
   app.get('/api/auth/session', on(sessionStatus))
   app.use(on((r, d) => d.errorAnswer({ code: 'NO_ROUTE', status: 404 }, r)))

@@ -6,6 +6,8 @@ export interface HealthDeps {
   readonly sessions: Pick<SessionStore, 'health'>
   readonly providers: ReadonlyMap<string, Provider>
   readonly isDraining: () => boolean
+  /** Refusals of the provider that somebody must mend. */
+  readonly faults: () => readonly string[]
   readonly setStoreUp: (up: boolean) => void
   readonly setProviderUp: (name: string, up: boolean) => void
 }
@@ -31,5 +33,9 @@ export async function ready(scope: string | null, deps: HealthDeps): Promise<Ans
   const store = await deps.sessions.health()
   deps.setStoreUp(store.up)
   const ok = store.up && !draining && Object.values(providers).every((p) => p.up && p.discovered)
-  return json(ok ? 200 : 503, { ready: ok, draining, store, providers }, ok ? [] : [['Retry-After', '2']])
+  return json(
+    ok ? 200 : 503,
+    { ready: ok, draining, store, providers, faults: deps.faults() },
+    ok ? [] : [['Retry-After', '2']],
+  )
 }

@@ -37,6 +37,8 @@ export interface LoginDeps {
   readonly limiter: RateLimiter
   /** Providers that want one `resource` with the code, learned from their `invalid_target`. */
   readonly codeWantsResource: Set<string>
+  /** Extension grants that the provider does not know, with the monotonic time until which it is not asked again. */
+  readonly unsupportedGrants: Map<string, number>
 }
 
 /** Pages that are no errors; pages/ implements them. */

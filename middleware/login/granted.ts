@@ -25,7 +25,7 @@ function hasDomain(domains: readonly string[], claims: Claims): boolean {
 /** The access token that came with the login, as a token of its own slot; its audiences are read where it is a JWT. */
 export function loginToken(
   slot: string,
-  result: LoginResult,
+  result: Pick<LoginResult, 'accessToken' | 'tokenType' | 'scopes' | 'expiresInS'>,
   now: EpochMs,
   random: (bytes: number) => Uint8Array,
 ): ServiceToken {

@@ -10,17 +10,25 @@ import { loginToken } from './granted.ts'
 /** How long the first requests after login may wait for tokens to be fetched ahead; the rest goes on in the background. */
 const WARM_UP_MS = 1500
 
+export type GrantedLogin = Omit<LoginResult, 'idToken' | 'claims'> & { readonly idToken?: LoginResult['idToken'] }
+
 export interface SignedIn {
   readonly provider: Provider
-  readonly result: LoginResult
+  /** Without an id token after an extension grant whose provider gives none. */
+  readonly result: GrantedLogin
   readonly returnTo: string
 }
 
 /**
  * A new session with a new id, whatever cookie the browser brought (fixation, GHSA-f24x): state and tokens first, then the
- * record, which makes it live; then the one it replaces ends.
+ * record, which makes it live; then the one it replaces ends. Answers the cookies to set beside express-session's.
  */
-export async function openSession(r: BrowserRequest, deps: LoginDeps, s: SignedIn, save: SaveRecord): Promise<Answer> {
+export async function createSession(
+  r: BrowserRequest,
+  deps: LoginDeps,
+  s: Omit<SignedIn, 'returnTo'>,
+  save: SaveRecord,
+): Promise<string[]> {
   const id = newSessionId(deps.random)
   const fresh = newSession(id, r, deps, s)
   await deps.sessions.open(id, fresh)
@@ -33,10 +41,20 @@ export async function openSession(r: BrowserRequest, deps: LoginDeps, s: SignedI
     fields: { issuer, sub, session: fresh.record.handle, client_ip: r.clientIp },
   })
   await warmUp(id, r, deps)
-  return redirect(s.returnTo, [csrfCookie(id, deps)])
+  return [csrfCookie(id, deps)]
 }
 
-function newSession(id: SessionId, r: BrowserRequest, deps: LoginDeps, { provider, result }: SignedIn): NewSession {
+/** The same after a redirect through the provider: on to where the person was going. */
+export async function openSession(r: BrowserRequest, deps: LoginDeps, s: SignedIn, save: SaveRecord): Promise<Answer> {
+  return redirect(s.returnTo, await createSession(r, deps, s, save))
+}
+
+function newSession(
+  id: SessionId,
+  r: BrowserRequest,
+  deps: LoginDeps,
+  { provider, result }: Omit<SignedIn, 'returnTo'>,
+): NewSession {
   const now = deps.clock.wallMs()
   const record: SessionRecord = {
     v: 1,

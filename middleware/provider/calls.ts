@@ -45,12 +45,19 @@ export async function introspect(c: Connection, token: Secret, by?: OAuthClient)
   }
 }
 
-/** OpenID Connect Core §5.3. `sub` must be the id token's, or the claims belong to somebody else (§5.3.2). */
-export async function userinfo(c: Connection, accessToken: Secret, expectedSub: string): Promise<Claims | undefined> {
+/**
+ * OpenID Connect Core §5.3. `sub` must be the id token's, or the claims belong to somebody else (§5.3.2); undefined where there is no id
+ * token, and `sub` is who userinfo says.
+ */
+export async function userinfo(
+  c: Connection,
+  accessToken: Secret,
+  expectedSub: string | undefined,
+): Promise<Claims | undefined> {
   const call = await c.prepare()
   if (call.config.serverMetadata().userinfo_endpoint === undefined) return undefined
   try {
-    return await client.fetchUserInfo(call.config, accessToken.reveal(), expectedSub)
+    return await client.fetchUserInfo(call.config, accessToken.reveal(), expectedSub ?? client.skipSubjectCheck)
   } catch (e) {
     if (e instanceof client.ClientError && e.code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') {
       throw new ProviderRejected('userinfo', 'subject_mismatch', 'userinfo tells of another subject than the id token')

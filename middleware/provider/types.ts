@@ -161,7 +161,7 @@ export interface Provider {
   /** RFC 7662; undefined where the provider has no such endpoint. */
   introspect(token: Secret, client?: OAuthClient): Promise<Introspection | undefined>
   /** undefined where the provider has no such endpoint. Throws ProviderRejected on another subject. */
-  userinfo(accessToken: Secret, expectedSub: string): Promise<Claims | undefined>
+  userinfo(accessToken: Secret, expectedSub: string | undefined): Promise<Claims | undefined>
   /** OpenID Connect Back-Channel Logout 1.0 §2.6, all but the replay of `jti`, which needs a store. Throws ProviderRejected. */
   verifyLogoutToken(jwt: string): Promise<LogoutToken>
   /** RFC 9068 as far as providers follow it: signature, iss, aud, exp. Throws ProviderRejected. */

@@ -2,6 +2,7 @@ import pino, { type DestinationStream, type Logger } from 'pino'
 import type { Settings } from '../../config/types.ts'
 import type { BffEvent, Emit } from '../types.ts'
 import { EVENTS } from './events.ts'
+import { createFaults } from './faults.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 
 export interface Telemetry {
@@ -9,6 +10,8 @@ export interface Telemetry {
   readonly log: Logger
   readonly metrics: Metrics
   setLevel(level: Settings['log']['level']): void
+  /** What the provider refuses for reasons of registration or ability, lately: for /ready. */
+  readonly faults: () => readonly string[]
   flush(): void
 }
 
@@ -29,8 +32,10 @@ export function createTelemetry(level: Settings['log']['level'], destination?: D
   )
   const metrics = createMetrics()
   const strangers = new Set<unknown>()
+  const faults = createFaults()
   const emit = (e: BffEvent): void => {
     metrics.observe(e)
+    faults.take(e)
     if (e.name === 'untrusted_peer' && !isNew(strangers, e.fields?.['peer'])) return
     const kind = EVENTS[e.name]
     const at = kind?.level ?? 'info'
@@ -43,6 +48,7 @@ export function createTelemetry(level: Settings['log']['level'], destination?: D
     emit,
     log,
     metrics,
+    faults: faults.list,
     setLevel: (next) => {
       log.level = next
     },

@@ -1,9 +1,9 @@
-/** `npm run bench`: figures side by side, as ratios. `npm run bench -- websockets [count]` for the memory of idle WebSockets. */
+/** `npm run bench`: figures side by side, as ratios. `-- websockets [count]`: memory of idle WebSockets; `-- refresh`: what an expired token costs. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 const [what = 'websockets', ...rest] = process.argv.slice(2)
-const known = ['websockets']
+const known = ['websockets', 'refresh']
 if (!known.includes(what)) {
   console.error(`bench: no bench "${what}". There is: ${known.join(', ')}`)
   process.exit(2)

@@ -21,12 +21,17 @@ export async function startRealProvider(o: {
   readonly useGrantedResource?: boolean
   /** Whether pushed authorization requests are announced (default). */
   readonly par?: boolean
+  /** Seconds that an access token lives; default 300. */
+  readonly accessTokenTtlS?: number
+  /** Grant types and listeners of a test's own. */
+  readonly extend?: (oidc: OidcProvider) => void
 }): Promise<RealProvider> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const base = baseConfiguration(o.clients, o.useGrantedResource ?? true, o.par ?? true)
+  const base = baseConfiguration(o.clients, o.useGrantedResource ?? true, o.par ?? true, o.accessTokenTtlS ?? 300)
   const oidc = new OidcProvider(issuer, { ...base, ...o.configuration })
+  o.extend?.(oidc)
   const callback = oidc.callback()
   server.on('request', (req, res) => {
     if (req.url?.startsWith('/interaction/') === true)
@@ -48,6 +53,7 @@ function baseConfiguration(
   clients: readonly ClientMetadata[],
   useGrantedResource: boolean,
   par: boolean,
+  ttlS: number,
 ): Configuration {
   return {
     clients: [...clients],
@@ -80,7 +86,7 @@ function baseConfiguration(
             scope: 'api.read application.all',
             audience: resource,
             accessTokenFormat: 'jwt',
-            accessTokenTTL: 300,
+            accessTokenTTL: ttlS,
             jwt: { sign: { alg: 'RS256' } },
           }
         },

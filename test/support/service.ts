@@ -24,6 +24,10 @@ export interface ServiceOptions {
   readonly clock?: Clock
   /** Another provider than the real one: its issuer. */
   readonly issuer?: string
+  readonly extendProvider?: Parameters<typeof startRealProvider>[0]['extend']
+  readonly accessTokenTtlS?: number
+  /** More grant types of the login client. */
+  readonly grantTypes?: readonly string[]
 }
 
 export interface Service {
@@ -59,13 +63,15 @@ export async function startService(o: ServiceOptions = {}): Promise<Service> {
   const provider = await startRealProvider({
     useGrantedResource: false,
     par: false,
+    ...(o.accessTokenTtlS === undefined ? {} : { accessTokenTtlS: o.accessTokenTtlS }),
+    ...(o.extendProvider === undefined ? {} : { extend: o.extendProvider }),
     clients: [
       {
         client_id: 'bff-server',
         client_secret: 'demo-only-client-secret',
         redirect_uris: [`${ORIGIN}/auth/callback`, 'http://other.localhost:8000/auth/callback'],
         post_logout_redirect_uris: [`${ORIGIN}/auth/logged-out`],
-        grant_types: ['authorization_code', 'refresh_token'],
+        grant_types: ['authorization_code', 'refresh_token', ...(o.grantTypes ?? [])],
       },
     ],
   })
