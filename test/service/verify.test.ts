@@ -378,3 +378,33 @@ describe('R23 access is decided per route and per service, and each service is t
     }
   })
 })
+
+test('R13 R16 a machine token comes from the second client, once for all users; the user is still the one who signed in', async () => {
+  let calls = 0
+  const machine = await startService({
+    settings: (base) => {
+      const services = (base as unknown as { service_tokens: Record<string, unknown> }).service_tokens
+      services['batch'] = { audience: ORDERS, scopes: ['api.read'], strategy: 'client_credentials', client: 'machine' }
+      Object.assign(base, { clients: { machine: { client_id: 'bff-m2m', client_secret: 'demo-only-machine-secret' } } })
+    },
+    routes: (r) => r.routes.push({ id: 'batch', path: '/batch/*', target_service: 'batch' }),
+    extendProvider: (oidc) => {
+      oidc.on('grant.success', (ctx) => {
+        if (ctx.oidc.params?.['grant_type'] === 'client_credentials') calls += 1
+      })
+    },
+  })
+  try {
+    const users = [await machine.signIn(), await machine.signIn()]
+    for (const client of [...users, ...users]) {
+      const res = await machine.verify('/batch/1', { client })
+      assert.equal(res.status, 200)
+      const claims = decodeJwt((res.headers.get('authorization') ?? '').slice(7))
+      assert.deepEqual([claims.aud, claims['client_id']], [ORDERS, 'bff-m2m'])
+      assert.equal(res.headers.get('x-user-id'), 'alice')
+    }
+    assert.equal(calls, 1)
+  } finally {
+    await machine.stop()
+  }
+})

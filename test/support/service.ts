@@ -73,6 +73,13 @@ export async function startService(o: ServiceOptions = {}): Promise<Service> {
         post_logout_redirect_uris: [`${ORIGIN}/auth/logged-out`],
         grant_types: ['authorization_code', 'refresh_token', ...(o.grantTypes ?? [])],
       },
+      {
+        client_id: 'bff-m2m',
+        client_secret: 'demo-only-machine-secret',
+        redirect_uris: [],
+        response_types: [],
+        grant_types: ['client_credentials'],
+      },
     ],
   })
   const issuer = o.issuer ?? provider.issuer
