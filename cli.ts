@@ -6,6 +6,10 @@ const HELP = `traefik-bff: a backend-for-frontend beside Traefik
 Usage: traefik-bff <command> [options]
 
   serve     run the service (SIGTERM drains, SIGHUP or a changed file reloads)
+  sessions list
+            who is signed in, beside running servers
+  sessions revoke <user or session id> | --all
+            ends sessions everywhere, and their refresh tokens at the provider
   check     every fault in the config, with file and line, and how to mend it
 
 Options:
@@ -22,6 +26,7 @@ async function main(argv: readonly string[]): Promise<number> {
     allowPositionals: true,
     options: {
       config: { type: 'string' },
+      all: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
     },
@@ -45,6 +50,12 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'check': {
       const { checkConfig } = await import('./commands/check.ts')
       return checkConfig(dir, process.env, (line) => process.stdout.write(`${line}\n`))
+    }
+    case 'sessions': {
+      const { sessions } = await import('./commands/sessions.ts')
+      const args = { action: rest[0], target: rest[1], all: values.all === true }
+      const line = (to: NodeJS.WriteStream) => (text: string) => void to.write(`${text}\n`)
+      return rest.length > 2 ? 2 : sessions(dir, process.env, args, line(process.stdout), line(process.stderr))
     }
     default:
       process.stderr.write(

@@ -1,6 +1,7 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import helmet from 'helmet'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { backChannelLogout } from '../login/back-channel.ts'
 import { finishLogin } from '../login/callback.ts'
 import type { LoginDeps, SaveRecord } from '../login/deps.ts'
 import { confirmLogout, logout } from '../login/logout.ts'
@@ -12,6 +13,7 @@ import { StoreUnavailable, type Answer, type BrowserRequest, type SessionId, typ
 import { readBrowserRequest } from './browser-request.ts'
 import { health } from './health.ts'
 import { csrfToken, sessionStatus } from './session.ts'
+import { endSession, listSessions } from './sessions.ts'
 
 export type WriteSession = (
   req: IncomingMessage,
@@ -53,6 +55,10 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
     on((r, d) => d.pages.loggedOut({ loginUrl: `${base}/login` }, r)),
   )
   app.post(`${base}/login/grant/:name`, body, on(grantLogin))
+  app.post(`${base}/backchannel-logout`, body, on(backChannelLogout))
+  app.get(`${base}/sessions`, on(listSessions))
+  app.delete(`${base}/sessions/:id`, on(endSession))
+  app.post(`${base}/sessions/:id`, body, on(endSession))
   app.get(`${base}/csrf`, on(csrfToken))
   app.get('/api/auth/session', on(sessionStatus))
   app.use(on((r, d) => d.errorAnswer({ code: 'NO_ROUTE', status: 404 }, r)))

@@ -41,6 +41,16 @@ export interface LoginDeps {
   readonly unsupportedGrants: Map<string, number>
 }
 
+/** A session as its user may see it. */
+export interface SessionRow {
+  readonly id: string
+  readonly current: boolean
+  readonly created_at: string
+  readonly last_seen_at: string
+  readonly user_agent: string
+  readonly ip: string
+}
+
 /** Pages that are no errors; pages/ implements them. */
 export interface LoginPages {
   confirmLogout(
@@ -53,6 +63,10 @@ export interface LoginPages {
     asker: Asker,
   ): Answer
   notSignedIn(p: { readonly loginUrl: string }, asker: Asker): Answer
+  sessions(
+    p: { readonly rows: readonly SessionRow[]; readonly base: string; readonly csrfToken: string },
+    asker: Asker,
+  ): Answer
   loggedOut(p: { readonly loginUrl: string }, asker: Asker): Answer
 }
 

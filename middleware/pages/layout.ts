@@ -19,6 +19,7 @@ a{color:var(--go)}
 .button,button{display:inline-block;font:inherit;font-weight:600;text-decoration:none;border-radius:9px;padding:.6rem 1.1rem;border:1px solid var(--go);background:var(--go);color:var(--go-ink);cursor:pointer}
 .plain{background:transparent;color:var(--go)}
 a:focus-visible,button:focus-visible{outline:3px solid var(--go);outline-offset:3px}
+.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 table{border-collapse:collapse;width:100%;margin-bottom:1rem}
 th,td{text-align:left;padding:.5rem .5rem .5rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
 `
