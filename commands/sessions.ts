@@ -124,6 +124,6 @@ function iso(ms: number): string {
 
 /** A user agent is whatever a client says: nothing of it may steer a terminal. */
 function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
+   
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?')
 }

@@ -134,7 +134,9 @@ describe('back-channel logout', () => {
   const sign = (claims: Record<string, unknown>, header: Record<string, unknown> = {}): Promise<string> => {
     const now = Math.floor(Date.now() / 1000)
     const all = { iss: issuer, aud: 'bff-server', sub: 'alice', iat: now, exp: now + 120, jti: `jti-${n++}`, ...claims }
-    return new SignJWT(Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined)))
+    return new SignJWT(
+      Object.fromEntries(Object.entries(all as Record<string, unknown>).filter(([, v]) => v !== undefined)),
+    )
       .setProtectedHeader({ alg: 'RS256', kid: 'k', typ: 'logout+jwt', ...header })
       .sign(key)
   }
@@ -191,11 +193,9 @@ describe('back-channel logout', () => {
     for (const [i, token] of bad.entries()) assert.equal((await tell(token)).status, 400, `number ${i}`)
     assert.equal(
       (
-        await s
-          .client()
-          .post('/auth/backchannel-logout', JSON.stringify({ logout_token: good }), {
-            'content-type': 'application/json',
-          })
+        await s.client().post('/auth/backchannel-logout', JSON.stringify({ logout_token: good }), {
+          'content-type': 'application/json',
+        })
       ).status,
       400,
     )
