@@ -24,7 +24,12 @@ export async function serve(dir: string, env: NodeJS.ProcessEnv): Promise<number
     process.stderr.write(`traefik-bff: cannot start: ${explain(e)}\n`)
     return 1
   }
-  telemetry.log.info({ listeners: app.listeners }, 'traefik-bff ready')
+  // Said at every level: scripts wait for it.
+  if (telemetry.log.isLevelEnabled('info')) telemetry.log.info({ listeners: app.listeners }, 'traefik-bff ready')
+  else
+    process.stdout.write(
+      `${JSON.stringify({ level: 'info', time: new Date().toISOString(), listeners: app.listeners, msg: 'traefik-bff ready' })}\n`,
+    )
   const files = ['settings.yaml', 'routes.yaml'].map((f) => join(dir, f))
   const again = (): void => reload(dir, env, app, telemetry)
   for (const file of files)

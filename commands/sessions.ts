@@ -124,6 +124,5 @@ function iso(ms: number): string {
 
 /** A user agent is whatever a client says: nothing of it may steer a terminal. */
 function printable(text: string): string {
-   
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?')
 }

@@ -3,7 +3,7 @@ import type { Route } from '../config/types.ts'
 import { decide } from '../middleware/decide/decide.ts'
 import { compileOurHeaders } from '../middleware/identity/header-names.ts'
 import { stateOf } from '../middleware/login/current-session.ts'
-import { answerNo, answerUnread } from '../middleware/mouths/answer.ts'
+import { answerNo, answerUnread, logAccess } from '../middleware/mouths/answer.ts'
 import { rawFromHttp1 } from '../middleware/mouths/http1.ts'
 import { readProxyFacts } from '../middleware/mouths/proxy.ts'
 import type { VerifyDeps } from '../middleware/mouths/verify.ts'
@@ -35,7 +35,12 @@ export function createVerdict(deps: VerifyDeps): (req: IncomingMessage, again?: 
     }
     const finish = (d: Decision): ProxyVerdict => {
       deps.observe('proxy', d, started)
-      return d.kind === 'allow' ? toForward(d, read.facts, deps, isOurs) : answer(answerNo(d, read.facts, deps))
+      const verdict =
+        d.kind === 'allow' ? toForward(d, read.facts, deps, isOurs) : answer(answerNo(d, read.facts, deps))
+      // A forwarded request's status is the upstream's: it is written when that is known.
+      if (verdict.kind === 'answer')
+        logAccess(read.facts, verdict.answer.status, d.kind === 'allow' ? 'NO_ROUTE' : d.code, deps)
+      return verdict
     }
     const decided = decide(read.facts, deps)
     return decided instanceof Promise ? decided.then(finish) : finish(decided)

@@ -7,9 +7,17 @@ import type { LoginDeps, SaveRecord } from '../login/deps.ts'
 import { confirmLogout, logout } from '../login/logout.ts'
 import { grantLogin } from '../login/native-grant.ts'
 import { startLogin } from '../login/start.ts'
+import { logAccess } from '../mouths/answer.ts'
 import { correlationId } from '../mouths/request-headers.ts'
 import { rawFromHttp1 } from '../mouths/http1.ts'
-import { StoreUnavailable, type Answer, type BrowserRequest, type SessionId, type SessionRecord } from '../types.ts'
+import {
+  StoreUnavailable,
+  type Answer,
+  type BrowserRequest,
+  type CanonicalPath,
+  type SessionId,
+  type SessionRecord,
+} from '../types.ts'
 import { readBrowserRequest } from './browser-request.ts'
 import { health } from './health.ts'
 import { csrfToken, sessionStatus } from './session.ts'
@@ -91,7 +99,10 @@ async function serve(
     return
   }
   const save: SaveRecord = (id, record) => writeSession(req, res, id, record)
-  send(res, await endpoint(r, deps, save))
+  const answer = await endpoint(r, deps, save)
+  const code = answer.headers.find(([name]) => name === 'X-BFF-Error')?.[1]
+  logAccess({ ...r, path: r.path as CanonicalPath, mouth: 'endpoint' }, answer.status, code, deps)
+  send(res, answer)
 }
 
 /** Errors become an outage or a bug, never a stack trace; what Express's own parsers refuse is a bad request. */

@@ -49,6 +49,7 @@ export async function endSession(r: BrowserRequest, deps: LoginDeps): Promise<An
   await deps.ender.end(
     found.map((s) => s.id),
     'revoked',
+    r,
   )
   if (r.wants === 'navigation') return redirect(`${deps.now.settings.server.basePath}/sessions`, [], 303)
   return json(200, { ended: handle })

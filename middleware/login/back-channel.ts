@@ -30,6 +30,7 @@ export async function backChannelLogout(r: BrowserRequest, deps: LoginDeps): Pro
     await deps.ender.end(
       sessions.map((s) => s.id),
       'backchannel_logout',
+      r,
     )
   return {
     status: 200,

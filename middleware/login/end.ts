@@ -8,9 +8,15 @@ export interface EndDeps {
   readonly emit: Emit
 }
 
+/** The request that ended it, for the audit line. */
+export interface Asked {
+  readonly correlationId: string
+  readonly clientIp: string
+}
+
 export interface Ender {
   /** Ends sessions everywhere, then revokes their refresh tokens at the provider without waiting for it. Throws StoreUnavailable. */
-  end(ids: readonly SessionId[], reason: EndReason): Promise<void>
+  end(ids: readonly SessionId[], reason: EndReason, asked?: Asked): Promise<void>
   /** The same in the background, once for a burst of requests. Never throws. */
   readonly endLater: (ids: readonly SessionId[], reason: EndReason) => void
   /** Revocations under way; for shutdown. */
@@ -28,13 +34,17 @@ export function createEnder(deps: EndDeps): Ender {
     background.add(work)
     void work.finally(() => background.delete(work))
   }
-  const end = async (ids: readonly SessionId[], reason: EndReason): Promise<void> => {
+  const end = async (ids: readonly SessionId[], reason: EndReason, asked?: Asked): Promise<void> => {
     const found = await Promise.all(ids.map((id) => gather(id, deps)))
     const ended = new Set(await deps.sessions.end(ids, reason))
     for (const g of found) {
       if (g === undefined || !ended.has(g.session.id)) continue
       const { issuer, sub, handle } = g.session.record
-      deps.emit({ name: 'session_ended', fields: { reason, issuer, sub, session: handle } })
+      deps.emit({
+        name: 'session_ended',
+        ...(asked === undefined ? {} : { correlationId: asked.correlationId }),
+        fields: { reason, issuer, sub, session: handle, ...(asked === undefined ? {} : { client_ip: asked.clientIp }) },
+      })
       if (g.refreshToken !== undefined && revokes(reason)) later(revoke(g.session, g.refreshToken, deps))
     }
   }

@@ -41,7 +41,7 @@ export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer
   const everywhere = r.query.get('everywhere') === 'true' || r.body.get('everywhere') === 'true'
   const all = everywhere ? await deps.sessions.find({ issuer: session.record.issuer, sub: session.record.sub }) : []
   const ids = [...new Set([...sessions, ...all].map((s) => s.id))]
-  await deps.ender.end(ids, everywhere ? 'logout_everywhere' : 'logout')
+  await deps.ender.end(ids, everywhere ? 'logout_everywhere' : 'logout', r)
   return signedOut(r, deps, await logoutUrl(r, deps, session, hint))
 }
 

@@ -65,7 +65,7 @@ function newSession(
     ...(result.sid === undefined ? {} : { sid: result.sid }),
     origin: r.origin,
     createdAt: now,
-    expiresAt: (now + deps.now.settings.session.absoluteTimeoutMs) as EpochMs,
+    expiresAt: endOf(now, result.identity['exp'], deps),
     ip: r.clientIp,
     userAgent: r.userAgent.slice(0, 300),
   }
@@ -84,12 +84,19 @@ function newSession(
   }
 }
 
+/** The absolute end: the configured one, or the id token's own where `session.follow_id_token` says so. */
+function endOf(now: EpochMs, exp: unknown, deps: LoginDeps): EpochMs {
+  const { absoluteTimeoutMs, followIdToken } = deps.now.settings.session
+  const end = now + absoluteTimeoutMs
+  return (followIdToken && typeof exp === 'number' ? Math.min(end, exp * 1000) : end) as EpochMs
+}
+
 /** Sessions whose cookie this sign-in overwrites: nobody could end them any more. */
 async function endReplaced(r: BrowserRequest, deps: LoginDeps): Promise<void> {
   const ids = distinctCookies(r, deps.now)
     .map((value) => readSessionCookie(value, deps.cookies.session))
     .filter((id) => id !== undefined)
-  if (ids.length > 0) await deps.ender.end(ids, 'replaced')
+  if (ids.length > 0) await deps.ender.end(ids, 'replaced', r)
 }
 
 async function warmUp(id: SessionId, r: BrowserRequest, deps: LoginDeps): Promise<void> {

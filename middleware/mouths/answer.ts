@@ -104,3 +104,27 @@ function tell(d: Refuse, f: RequestFacts, deps: AnswerDeps): void {
     })
   }
 }
+
+/** One line a request, as `log.access` wants them: `errors` are answers of 400 and more. Paths come without their query. */
+export function logAccess(
+  f: Pick<RequestFacts, 'method' | 'hostname' | 'path' | 'clientIp' | 'correlationId'> & { readonly mouth: string },
+  status: number,
+  code: string | undefined,
+  deps: Pick<AnswerDeps, 'now' | 'emit'>,
+): void {
+  const { access } = deps.now.settings.log
+  if (access === 'off' || (access === 'errors' && status < 400)) return
+  deps.emit({
+    name: 'access',
+    correlationId: f.correlationId,
+    fields: {
+      mouth: f.mouth,
+      method: f.method,
+      host: f.hostname,
+      path: f.path,
+      status,
+      ...(code === undefined ? {} : { code }),
+      client_ip: f.clientIp,
+    },
+  })
+}

@@ -1,6 +1,6 @@
 import { decide } from '../decide/decide.ts'
 import type { Answer, Asker, DecideDeps, Decision, ErrorAnswer, Maybe, RawRequest, RequestFacts } from '../types.ts'
-import { answerNo, answerUnread } from './answer.ts'
+import { answerNo, answerUnread, logAccess } from './answer.ts'
 import { answerTraefikYes, readTraefikFacts } from './traefik.ts'
 
 export interface VerifyDeps extends DecideDeps {
@@ -28,7 +28,9 @@ export function verify(raw: RawRequest, deps: VerifyDeps): Maybe<Answer> {
 
 function answer(d: Decision, f: RequestFacts, deps: VerifyDeps, started: number): Answer {
   deps.observe(f.mouth, d, started)
-  return d.kind === 'allow' ? answerTraefikYes(d, f) : answerNo(d, f, deps)
+  const a = d.kind === 'allow' ? answerTraefikYes(d, f) : answerNo(d, f, deps)
+  logAccess(f, a.status, d.kind === 'allow' ? undefined : d.code, deps)
+  return a
 }
 
 function stranger(correlationId: string): Asker {

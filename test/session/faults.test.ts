@@ -218,7 +218,7 @@ test('a Redis Cluster keeps all keys of a session in one slot', async () => {
       'the cluster',
       async () =>
         (await Promise.all(admins.map((a) => a.sendCommand(['CLUSTER', 'INFO'])))).every((text) =>
-          String(text).includes('cluster_state:ok'),
+          JSON.stringify(text).includes('cluster_state:ok'),
         ),
       { timeoutMs: 30_000 },
     )
