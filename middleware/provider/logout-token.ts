@@ -32,7 +32,9 @@ export async function verifyLogoutToken(c: Connection, jwt: string): Promise<Log
   if ('nonce' in claims) throw bad('a nonce: this is an id token')
   const events = claims['events']
   const event = typeof events === 'object' && events !== null ? (events as Record<string, unknown>)[EVENT] : undefined
-  if (typeof event !== 'object' || event === null) throw bad('events does not hold the logout event')
+  // §2.4: a JSON object, and a list is none.
+  if (typeof event !== 'object' || event === null || Array.isArray(event))
+    throw bad('events does not hold the logout event')
   const sid = claims['sid']
   const { sub, jti } = claims
   if (typeof jti !== 'string' || jti === '') throw bad('jti is no text')

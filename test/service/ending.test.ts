@@ -175,6 +175,7 @@ describe('back-channel logout', () => {
       await sign({ events: EVENT, nonce: 'x' }),
       await sign({ events: undefined }),
       await sign({ events: {} }),
+      await sign({ events: { 'http://schemas.openid.net/event/backchannel-logout': [] } }),
       await sign({ events: EVENT, aud: 'somebody' }),
       await sign({ events: EVENT, iss: 'https://evil.example.com' }),
       await sign({ events: EVENT, exp: now - 600, iat: now - 700 }),
