@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { formatFinding, loadConfig } from '../config/load.ts'
 import type { Settings } from '../config/types.ts'
 import { systemClock } from '../middleware/clock.ts'
+import { livesUntil } from '../middleware/login/current-session.ts'
 import { createEnder } from '../middleware/login/end.ts'
 import { createProvider } from '../middleware/provider/provider.ts'
 import { openStores, type Stores } from '../middleware/session/open-stores.ts'
@@ -46,7 +47,7 @@ export async function sessions(
   const stores = await openStores({ settings: settings.session, clock: systemClock, emit: () => undefined, random })
   try {
     if (!(await stores.sessions.health()).up) throw new Error('the session store does not answer')
-    return args.action === 'list' ? await list(stores, print) : await revoke(stores, settings, args, print)
+    return args.action === 'list' ? await list(stores, settings, print) : await revoke(stores, settings, args, print)
   } catch (e) {
     complain(`traefik-bff sessions: ${e instanceof Error ? e.message : 'failed'}`)
     return 1
@@ -60,12 +61,12 @@ function isUsage(a: SessionsArgs): boolean {
   return a.action === 'revoke' && a.all !== (a.target !== undefined)
 }
 
-async function list(stores: Stores, print: Print): Promise<number> {
+async function list(stores: Stores, settings: Settings, print: Print): Promise<number> {
   let count = 0
   print(['SESSION', 'USER', 'ISSUER', 'SINCE', 'UNTIL', 'ADDRESS', 'DEVICE'].join('\t'))
   for await (const s of stores.sessions.list()) {
     const { handle, sub, issuer, createdAt, ip, userAgent } = s.record
-    const until = Math.min(s.record.expiresAt, s.idleUntil)
+    const until = livesUntil(s, settings.session)
     if (until <= Date.now()) continue
     count += 1
     print([handle, sub, issuer, iso(createdAt), iso(until), ip, userAgent].map(printable).join('\t'))

@@ -23,6 +23,8 @@ const STATUS: Readonly<Record<Code | LoginCode, number>> = {
   LOGIN_EXPIRED: 400,
   LOGIN_REPLAYED: 400,
   LOGIN_ISSUER_MISMATCH: 400,
+  // The way back from a sign-out at the provider.
+  LOGOUT_STATE_MISMATCH: 400,
   // After it.
   LOGIN_FAILED: 502,
   LOGIN_NOT_ALLOWED: 403,

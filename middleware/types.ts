@@ -41,6 +41,7 @@ export type LoginCode =
   | 'LOGIN_UNKNOWN'
   | 'LOGIN_EXPIRED'
   | 'LOGIN_REPLAYED'
+  | 'LOGOUT_STATE_MISMATCH'
   | 'LOGIN_ISSUER_MISMATCH'
   | 'LOGIN_FAILED'
   | 'LOGIN_NOT_ALLOWED'
@@ -341,6 +342,11 @@ export interface SessionStore {
   list(): AsyncIterable<LiveSession>
   /** True the first time: logout token jti, login attempt. */
   once(key: string, ttlMs: number): Promise<boolean>
+  /** Takes a `once` back: what it stood for did not happen. */
+  forget(key: string): Promise<void>
+  /** Remembers a text for all replicas, for so long; a later one replaces it. Not for secrets. */
+  note(key: string, text: string, ttlMs: number): Promise<void>
+  noted(key: string): Promise<string | undefined>
   /** Adds one to a counter that lives `windowMs`; answers its new value and what is left of the window. For rate limits. */
   count(key: string, windowMs: number): Promise<{ readonly count: number; readonly resetMs: number }>
   /** For live sockets and local flights. Returns how to stop listening. */

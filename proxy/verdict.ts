@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Route } from '../config/types.ts'
 import { decide } from '../middleware/decide/decide.ts'
 import { compileOurHeaders } from '../middleware/identity/header-names.ts'
-import { stateOf } from '../middleware/login/current-session.ts'
+import { livesUntil, stateOf, timeoutReason } from '../middleware/login/current-session.ts'
 import { answerNo, answerUnread, logAccess } from '../middleware/mouths/answer.ts'
 import { rawFromHttp1 } from '../middleware/mouths/http1.ts'
 import { readProxyFacts } from '../middleware/mouths/proxy.ts'
@@ -76,7 +76,7 @@ function toForward(d: Allow, f: RequestFacts, deps: VerifyDeps, isOurs: (name: s
     passAuthorization: d.principal.kind === 'anonymous',
     timeoutMs: d.route.timeoutMs,
     token: d.token,
-    openUntil: session === undefined ? undefined : (Math.min(session.record.expiresAt, session.idleUntil) as EpochMs),
+    openUntil: session === undefined ? undefined : livesUntil(session, deps.now.settings.session),
     ...(session === undefined ? {} : { recheck: () => recheck(session.id, f.hostname, deps) }),
     sessionId: session?.id,
     websocketMaxAgeMs: d.route.websocketMaxAgeMs,
@@ -95,11 +95,10 @@ async function recheck(
 ): Promise<EpochMs | undefined> {
   const session = await deps.sessions.load(id)
   if (session === undefined) return undefined
-  if (stateOf(session, hostname, deps) !== 'live') {
-    deps.end([id], deps.clock.wallMs() >= session.record.expiresAt ? 'absolute_timeout' : 'idle_timeout')
-    return undefined
-  }
-  return Math.min(session.record.expiresAt, session.idleUntil) as EpochMs
+  const state = stateOf(session, hostname, deps)
+  // A suspended one (R19) may come back: its stream ends, it does not.
+  if (state === 'expired') deps.end([id], timeoutReason(session, deps))
+  return state === 'live' ? livesUntil(session, deps.now.settings.session) : undefined
 }
 
 function targetOf(route: Route, f: RequestFacts, deps: VerifyDeps): UpstreamTarget | 'NO_ROUTE' | 'BAD_REQUEST' {

@@ -11,7 +11,6 @@ export const checkNotYet: Check = (c) => {
       ['settings', 'identity_headers', 'assertion'],
       'the signed assertion',
     ],
-    [settings.auth.frontchannel_logout, ['settings', 'auth', 'frontchannel_logout'], 'front-channel logout'],
     ...routes.routes.map(
       (r, i) => [r.bearer.length > 0, ['routes', 'routes', i, 'bearer'] as Place, 'machine callers'] as const,
     ),

@@ -1,3 +1,4 @@
+import { livesUntil } from '../login/current-session.ts'
 import type { Allow, Context, DecideDeps, Decision, EpochMs } from '../types.ts'
 
 /** The yes: identity headers for this service, and its token. Pure. */
@@ -20,7 +21,7 @@ export function buildHeaders(c: Context, deps: DecideDeps): Decision | undefined
 /** A stream opened now ends when the session would, at the latest. */
 function openUntil(principal: Allow['principal'], maxAgeMs: number | undefined, deps: DecideDeps): EpochMs | undefined {
   const ends: number[] = []
-  if (principal.kind === 'user') ends.push(Math.min(principal.session.record.expiresAt, principal.session.idleUntil))
+  if (principal.kind === 'user') ends.push(livesUntil(principal.session, deps.now.settings.session))
   if (maxAgeMs !== undefined) ends.push(deps.clock.wallMs() + maxAgeMs)
   return ends.length === 0 ? undefined : (Math.min(...ends) as EpochMs)
 }

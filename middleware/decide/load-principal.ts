@@ -1,4 +1,4 @@
-import { stateOf } from '../login/current-session.ts'
+import { endsAt, stateOf, timeoutReason } from '../login/current-session.ts'
 import { readSessionCookie } from '../session/cookie.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Context, DecideDeps, Decision, LiveSession, Maybe, Refuse, SessionId } from '../types.ts'
@@ -42,8 +42,7 @@ function judge(
  */
 function judgeSession(s: LiveSession, deps: DecideDeps, hostname: string): ReturnType<typeof stateOf> {
   const state = stateOf(s, hostname, deps)
-  if (state === 'expired')
-    deps.end([s.id], deps.clock.wallMs() >= s.record.expiresAt ? 'absolute_timeout' : 'idle_timeout')
+  if (state === 'expired') deps.end([s.id], timeoutReason(s, deps))
   return state
 }
 
@@ -94,7 +93,7 @@ function twoCookies(c: Context, deps: DecideDeps): Refuse {
 function touch(s: LiveSession, deps: DecideDeps): void {
   const idle = deps.now.settings.session.idleTimeoutMs
   const now = deps.clock.wallMs()
-  const next = Math.min(now + idle, s.record.expiresAt)
+  const next = Math.min(now + idle, endsAt(s, deps.now.settings.session))
   if (next - s.idleUntil < Math.min(TOUCH_EVERY_MS, idle / 10)) return
   deps.touch(s.id, next as typeof now)
 }

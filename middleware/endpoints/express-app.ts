@@ -2,6 +2,8 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import helmet from 'helmet'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { backChannelLogout } from '../login/back-channel.ts'
+import { frontChannelLogout } from '../login/front-channel.ts'
+import { loggedOut } from '../login/logout-state.ts'
 import { finishLogin } from '../login/callback.ts'
 import type { LoginDeps, SaveRecord } from '../login/deps.ts'
 import { confirmLogout, logout } from '../login/logout.ts'
@@ -58,12 +60,19 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
   app.get(`${base}/callback`, on(finishLogin))
   app.get(`${base}/logout`, on(confirmLogout))
   app.post(`${base}/logout`, body, on(logout))
-  app.get(
-    `${base}/logged-out`,
-    on((r, d) => d.pages.loggedOut({ loginUrl: `${base}/login` }, r)),
-  )
+  app.get(`${base}/logged-out`, on(loggedOut))
   app.post(`${base}/login/grant/:name`, body, on(grantLogin))
   app.post(`${base}/backchannel-logout`, body, on(backChannelLogout))
+  if (deps.now.settings.frontchannelLogout === true)
+    app.get(
+      `${base}/frontchannel-logout`,
+      (_req, res, next) => {
+        // The one page that is meant for a frame: its CSP says whose.
+        res.removeHeader('X-Frame-Options')
+        next()
+      },
+      on(frontChannelLogout),
+    )
   app.get(`${base}/sessions`, on(listSessions))
   app.delete(`${base}/sessions/:id`, on(endSession))
   app.post(`${base}/sessions/:id`, body, on(endSession))

@@ -1,4 +1,4 @@
-import { judgeCookie, type Judged } from '../login/current-session.ts'
+import { endsAt, judgeCookie, livesUntil, type Judged } from '../login/current-session.ts'
 import { distinctCookies, setCookies, type LoginDeps } from '../login/deps.ts'
 import { csrfCookie } from '../login/open-session.ts'
 import { CSRF_COOKIE, makeCsrfToken } from '../session/csrf.ts'
@@ -54,7 +54,7 @@ export async function sessionStatus(r: BrowserRequest, deps: LoginDeps): Promise
       ['X-BFF-Error', code],
     ])
   }
-  const { record, state, idleUntil } = judged.session
+  const { record, state } = judged.session
   const services = deps.broker.services(judged.session)
   deps.emit({
     name: 'session_status',
@@ -66,8 +66,8 @@ export async function sessionStatus(r: BrowserRequest, deps: LoginDeps): Promise
     sub: record.sub,
     email: textOf(state.identity['email']),
     name: textOf(state.identity['name']),
-    expires_at: new Date(record.expiresAt).toISOString(),
-    idle_expires_at: new Date(Math.min(idleUntil, record.expiresAt)).toISOString(),
+    expires_at: new Date(endsAt(judged.session, deps.now.settings.session)).toISOString(),
+    idle_expires_at: new Date(livesUntil(judged.session, deps.now.settings.session)).toISOString(),
     services,
     csrf_token: makeCsrfToken(judged.id, key, deps.random),
   })

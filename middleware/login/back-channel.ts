@@ -2,6 +2,7 @@ import { ProviderRejected, ProviderUnavailable } from '../provider/errors.ts'
 import type { LogoutToken, Provider } from '../provider/types.ts'
 import type { Answer, BrowserRequest, LiveSession } from '../types.ts'
 import type { LoginDeps } from './deps.ts'
+import { noteSignedOut } from './ended-meanwhile.ts'
 
 /** A logout token lives two minutes at most by the specification; its `jti` is remembered for longer than any clock is off. */
 const REMEMBER_AT_LEAST_MS = 10 * 60_000
@@ -23,15 +24,15 @@ export async function backChannelLogout(r: BrowserRequest, deps: LoginDeps): Pro
   if (typeof verified === 'string') return refuse(r, deps, verified)
   const { token } = verified
   const life = Math.max(REMEMBER_AT_LEAST_MS, token.expS * 1000 - deps.clock.wallMs() + REMEMBER_AT_LEAST_MS)
-  if (!(await deps.sessions.once(`logout|${token.issuer}|${token.jti}`, life)))
-    return refuse(r, deps, 'jti was used before')
-  const sessions = await sessionsOf(token, deps)
-  if (sessions.length > 0)
-    await deps.ender.end(
-      sessions.map((s) => s.id),
-      'backchannel_logout',
-      r,
-    )
+  const mark = `logout|${token.issuer}|${token.jti}`
+  if (!(await deps.sessions.once(mark, life))) return refuse(r, deps, 'jti was used before')
+  try {
+    await endSessionsOf(token, r, deps)
+  } catch (e) {
+    // The provider is told 503 and tries again with the same token: a replay it must not be.
+    await deps.sessions.forget(mark).catch(() => undefined)
+    throw e
+  }
   return {
     status: 200,
     headers: [
@@ -39,6 +40,18 @@ export async function backChannelLogout(r: BrowserRequest, deps: LoginDeps): Pro
       ['Content-Length', '0'],
     ],
   }
+}
+
+async function endSessionsOf(token: LogoutToken, r: BrowserRequest, deps: LoginDeps): Promise<void> {
+  // First, so that a sign-in which opens its session just now sees it.
+  await noteSignedOut(token, deps)
+  const sessions = await sessionsOf(token, deps)
+  if (sessions.length > 0)
+    await deps.ender.end(
+      sessions.map((s) => s.id),
+      'backchannel_logout',
+      r,
+    )
 }
 
 /** The provider whose token it is; a text says why it holds for none. */

@@ -64,7 +64,9 @@ async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: S
   if (typeof result === 'string') return fail(r, deps, result, found)
   if (!maySignIn(found.provider.settings.require, result.identity)) return refuseAccount(r, deps, found, result)
   if (isInsufficient(found.attempt, result, deps)) return fail(r, deps, 'STEP_UP_REQUIRED', found)
-  return openSession(r, deps, { provider: found.provider, result, returnTo: found.attempt.returnTo }, save)
+  const { startedAt: began, returnTo } = found.attempt
+  const opened = await openSession(r, deps, { provider: found.provider, result, returnTo, began }, save)
+  return opened === 'signed_out' ? fail(r, deps, 'LOGIN_EXPIRED', found) : opened
 }
 
 function findAttempt(r: BrowserRequest, deps: LoginDeps): Found | LoginCode {

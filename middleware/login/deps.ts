@@ -96,7 +96,12 @@ export function redirectUri(origin: string, now: Generation): string {
 }
 
 export function callbackPath(now: Generation): string {
-  return `${now.settings.server.basePath}/callback`
+  return endpointPath(now, 'callback')
+}
+
+/** Path of an endpoint of ours. */
+export function endpointPath(now: Generation, name: string): string {
+  return `${now.settings.server.basePath}/${name}`
 }
 
 /** The session cookies that came and bear our signature; several where somebody planted one. */

@@ -3,6 +3,7 @@ import { CSRF_COOKIE, checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest, LiveSession, Secret } from '../types.ts'
 import { judgeCookie } from './current-session.ts'
+import { makeLogoutState } from './logout-state.ts'
 import { distinctCookies, redirect, setCookies, type LoginDeps } from './deps.ts'
 
 /** `GET /auth/logout`: a link must not sign anybody out, so it shows a page with a form. */
@@ -42,7 +43,8 @@ export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer
   const all = everywhere ? await deps.sessions.find({ issuer: session.record.issuer, sub: session.record.sub }) : []
   const ids = [...new Set([...sessions, ...all].map((s) => s.id))]
   await deps.ender.end(ids, everywhere ? 'logout_everywhere' : 'logout', r)
-  return signedOut(r, deps, await logoutUrl(r, deps, session, hint))
+  const { url, cookies } = await logoutUrl(r, deps, session, hint)
+  return signedOut(r, deps, url, cookies)
 }
 
 /** OpenID Connect RP-Initiated Logout 1.0 §2, where the provider has an end-session endpoint; our own page else. */
@@ -51,19 +53,25 @@ async function logoutUrl(
   deps: LoginDeps,
   session: LiveSession,
   hint: Secret | undefined,
-): Promise<string> {
+): Promise<{ readonly url: string; readonly cookies: readonly string[] }> {
   const after = afterLogout(r, deps)
-  const url = await deps.providers
-    .get(session.record.provider)
-    ?.endSessionUrl({ postLogoutRedirectUri: after, ...(hint === undefined ? {} : { idTokenHint: hint }) })
-  return url?.href ?? after
+  const made = makeLogoutState(after, deps)
+  const url = await deps.providers.get(session.record.provider)?.endSessionUrl({
+    postLogoutRedirectUri: after,
+    ...(hint === undefined ? {} : { idTokenHint: hint }),
+    ...(made === undefined ? {} : { state: made.state }),
+  })
+  return url === undefined
+    ? { url: after, cookies: [] }
+    : { url: url.href, cookies: made === undefined ? [] : [made.cookie] }
 }
 
 /** Form: 303 to the provider. Program: 200 with the address, since a fetch cannot follow to another site. */
-function signedOut(r: BrowserRequest, deps: LoginDeps, url: string): Answer {
+function signedOut(r: BrowserRequest, deps: LoginDeps, url: string, more: readonly string[] = []): Answer {
   const cookies = [
     ...expireCookies(deps.now.settings.session, r.hostname),
     `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax; Secure`,
+    ...more,
   ]
   if (r.wants === 'navigation') return redirect(url, cookies, 303)
   const body = JSON.stringify({ logout_url: url })

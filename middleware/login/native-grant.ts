@@ -39,6 +39,7 @@ interface Attempt {
 
 async function redeem(r: BrowserRequest, deps: LoginDeps, a: Attempt, save: SaveRecord): Promise<Answer> {
   const { provider, grant } = a
+  const began = deps.clock.wallMs()
   const answer = await provider.tokenRequest({
     ...a.parameters,
     grant_type: grant.grantType,
@@ -67,7 +68,8 @@ async function redeem(r: BrowserRequest, deps: LoginDeps, a: Attempt, save: Save
     if (result.refreshToken !== undefined) void provider.revoke(result.refreshToken, 'refresh_token')
     return failed(r, deps, 'LOGIN_NOT_ALLOWED')
   }
-  const cookies = await createSession(r, deps, { provider, result }, save)
+  const cookies = await createSession(r, deps, { provider, result, began }, save)
+  if (cookies === 'signed_out') return failed(r, deps, 'LOGIN_FAILED')
   const body = JSON.stringify({ authenticated: true, sub: result.sub })
   return {
     status: 200,

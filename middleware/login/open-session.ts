@@ -5,6 +5,7 @@ import { handleOf, newSessionId } from '../session/handle.ts'
 import type { Answer, BrowserRequest, EpochMs, LiveSession, NewSession, SessionId, SessionRecord } from '../types.ts'
 import { LOGIN_TOKEN } from '../types.ts'
 import { distinctCookies, redirect, type LoginDeps, type SaveRecord } from './deps.ts'
+import { wasSignedOutSince } from './ended-meanwhile.ts'
 import { loginToken } from './granted.ts'
 
 /** How long the first requests after login may wait for tokens to be fetched ahead; the rest goes on in the background. */
@@ -17,22 +18,29 @@ export interface SignedIn {
   /** Without an id token after an extension grant whose provider gives none. */
   readonly result: GrantedLogin
   readonly returnTo: string
+  /** When it was begun. */
+  readonly began: EpochMs
 }
 
 /**
  * A new session with a new id, whatever cookie the browser brought (fixation, GHSA-f24x): state and tokens first, then the
- * record, which makes it live; then the one it replaces ends. Answers the cookies to set beside express-session's.
+ * record, which makes it live; then the one it replaces ends. Answers the cookies to set beside express-session's, or that
+ * the provider signed the user out while the sign-in was under way.
  */
 export async function createSession(
   r: BrowserRequest,
   deps: LoginDeps,
   s: Omit<SignedIn, 'returnTo'>,
   save: SaveRecord,
-): Promise<string[]> {
+): Promise<string[] | 'signed_out'> {
   const id = newSessionId(deps.random)
   const fresh = newSession(id, r, deps, s)
   await deps.sessions.open(id, fresh)
   await save(id, fresh.record)
+  if (await wasSignedOutSince(s.began, { ...fresh.record, authTimeMs: fresh.state.authTime }, deps)) {
+    await deps.ender.end([id], 'backchannel_logout', r)
+    return 'signed_out'
+  }
   await endReplaced(r, deps)
   const { issuer, sub } = s.result
   deps.emit({
@@ -45,8 +53,14 @@ export async function createSession(
 }
 
 /** The same after a redirect through the provider: on to where the person was going. */
-export async function openSession(r: BrowserRequest, deps: LoginDeps, s: SignedIn, save: SaveRecord): Promise<Answer> {
-  return redirect(s.returnTo, await createSession(r, deps, s, save))
+export async function openSession(
+  r: BrowserRequest,
+  deps: LoginDeps,
+  s: SignedIn,
+  save: SaveRecord,
+): Promise<Answer | 'signed_out'> {
+  const cookies = await createSession(r, deps, s, save)
+  return cookies === 'signed_out' ? cookies : redirect(s.returnTo, cookies)
 }
 
 function newSession(
@@ -65,7 +79,7 @@ function newSession(
     ...(result.sid === undefined ? {} : { sid: result.sid }),
     origin: r.origin,
     createdAt: now,
-    expiresAt: endOf(now, result.identity['exp'], deps),
+    expiresAt: (now + deps.now.settings.session.absoluteTimeoutMs) as EpochMs,
     ip: r.clientIp,
     userAgent: r.userAgent.slice(0, 300),
   }
@@ -82,13 +96,6 @@ function newSession(
     idToken: result.idToken,
     tokens: [loginToken(LOGIN_TOKEN, result, now, deps.random)],
   }
-}
-
-/** The absolute end: the configured one, or the id token's own where `session.follow_id_token` says so. */
-function endOf(now: EpochMs, exp: unknown, deps: LoginDeps): EpochMs {
-  const { absoluteTimeoutMs, followIdToken } = deps.now.settings.session
-  const end = now + absoluteTimeoutMs
-  return (followIdToken && typeof exp === 'number' ? Math.min(end, exp * 1000) : end) as EpochMs
 }
 
 /** Sessions whose cookie this sign-in overwrites: nobody could end them any more. */

@@ -64,6 +64,10 @@ export const CODE_TEXTS: Readonly<Record<Language, Readonly<Record<Code | LoginC
       title: 'This sign-in was already used',
       text: 'Each sign-in works once, so reloading this page or going back to it does not. Start again.',
     },
+    LOGOUT_STATE_MISMATCH: {
+      title: 'This is not the sign-out that you began',
+      text: 'The sign-in service answered a sign-out that this browser did not ask for. If you meant to sign out, do it again from here.',
+    },
     LOGIN_ISSUER_MISMATCH: {
       title: 'The answer came from the wrong place',
       text: 'The answer does not come from the sign-in service that was asked. Nothing was accepted.',
@@ -209,6 +213,10 @@ export const CODE_TEXTS: Readonly<Record<Language, Readonly<Record<Code | LoginC
     LOGIN_REPLAYED: {
       title: 'Diese Anmeldung wurde schon benutzt',
       text: 'Jede Anmeldung gilt einmal; neu laden oder zurückgehen hilft nicht. Beginnen Sie von vorn.',
+    },
+    LOGOUT_STATE_MISMATCH: {
+      title: 'Das ist nicht die Abmeldung, die Sie begonnen haben',
+      text: 'Der Anmeldedienst hat eine Abmeldung beantwortet, um die dieser Browser nicht gebeten hat. Wenn Sie sich abmelden wollten, tun Sie es von hier aus noch einmal.',
     },
     LOGIN_ISSUER_MISMATCH: {
       title: 'Die Antwort kam von der falschen Stelle',

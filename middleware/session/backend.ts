@@ -58,6 +58,7 @@ export interface SessionBackend {
   find(index: string): Promise<readonly SessionId[]>
   list(): AsyncIterable<SessionId>
   once(key: string, ttlMs: number): Promise<boolean>
+  forget(key: string): Promise<void>
   count(key: string, windowMs: number): Promise<{ readonly count: number; readonly resetMs: number }>
   /** `session`: the lease of a session; its fence lives as long as the session. Else a shared one. Undefined: held by another. */
   tryLease(
@@ -71,7 +72,7 @@ export interface SessionBackend {
     ttlMs: number,
   ): Promise<boolean>
   releaseLease(key: { readonly session: SessionId } | { readonly shared: string }, owner: string): Promise<void>
-  /** Sealed values that are nobody's session: machine tokens. */
+  /** Values that are nobody's session: machine tokens (sealed), notes. */
   getShared(key: string): Promise<string | undefined>
   putShared(key: string, value: string, ttlMs: number): Promise<void>
   onEnded(f: (id: SessionId, reason: EndReason) => void): () => void

@@ -89,6 +89,9 @@ export function createSessions(o: SessionsOptions): SessionStore {
       }
     },
     once: (key, ttlMs) => o.backend.once(blind(key, o), ttlMs),
+    forget: (key) => o.backend.forget(blind(key, o)),
+    note: (key, text, ttlMs) => o.backend.putShared(`note|${blind(key, o)}`, text, ttlMs),
+    noted: (key) => o.backend.getShared(`note|${blind(key, o)}`),
     count: (key, windowMs) => o.backend.count(blind(key, o), windowMs),
     onEnded: (f: (id: SessionId, reason: EndReason) => void) => o.backend.onEnded(f),
     health: () => o.backend.health(),

@@ -117,6 +117,9 @@ export function createMemoryStores(now: () => number): MemoryStores {
       }
     },
     once: async (key) => seen.size !== seen.add(key).size,
+    forget: async (key) => void seen.delete(key),
+    note: async () => undefined,
+    noted: async () => undefined,
     count: async () => ({ count: 1, resetMs: now() }),
     onEnded: (f) => {
       listeners.add(f)

@@ -5,11 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
-import { SignJWT, exportJWK, generateKeyPair, type CryptoKey } from 'jose'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { SignJWT, generateKeyPair } from 'jose'
 import { startRedis, until } from '../../demo/launcher/index.ts'
 import type { Client } from '../support/client.ts'
+import { LOGOUT_EVENT, startInstantProvider, type InstantProvider } from '../support/instant-provider.ts'
 import { ORIGIN, startService, type Service } from '../support/service.ts'
 
 const run = promisify(execFile)
@@ -73,83 +72,21 @@ describe("the user's own list of sessions", () => {
 })
 
 describe('back-channel logout', () => {
-  let idp: Server
-  let issuer: string
-  let key: CryptoKey
+  let idp: InstantProvider
   let s: Service
-  const EVENT = { 'http://schemas.openid.net/event/backchannel-logout': {} }
-
   before(async () => {
-    const pair = await generateKeyPair('RS256')
-    key = pair.privateKey
-    const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k', alg: 'RS256', use: 'sig' }
-    // A provider that signs in whoever asks: the flow itself is tested elsewhere, on a real one.
-    const nonces = new Map<string, string>()
-    idp = createServer((req, res) => {
-      const url = new URL(req.url ?? '/', issuer)
-      res.setHeader('content-type', 'application/json')
-      if (url.pathname === '/authorize') {
-        const [code, state] = [`code-${nonces.size}`, url.searchParams.get('state') ?? '']
-        nonces.set(code, url.searchParams.get('nonce') ?? '')
-        const back = new URL(url.searchParams.get('redirect_uri') ?? '')
-        back.search = new URLSearchParams({ code, state, iss: issuer }).toString()
-        res.writeHead(302, { location: back.href }).end()
-      } else if (url.pathname === '/token') {
-        let body = ''
-        req.on('data', (d: Buffer) => (body += d.toString()))
-        req.on('end', () => {
-          const nonce = nonces.get(new URLSearchParams(body).get('code') ?? '')
-          void sign({ nonce, sid: 'the-sid' }, { typ: 'JWT' }).then((id_token) =>
-            res.end(JSON.stringify({ access_token: 'opaque', token_type: 'Bearer', id_token })),
-          )
-        })
-      } else if (url.pathname === '/jwks') res.end(JSON.stringify({ keys: [jwk] }))
-      else {
-        const at = (p: string): string => `${issuer}${p}`
-        res.end(
-          JSON.stringify({
-            issuer,
-            authorization_endpoint: at('/authorize'),
-            token_endpoint: at('/token'),
-            jwks_uri: at('/jwks'),
-            response_types_supported: ['code'],
-            subject_types_supported: ['public'],
-            id_token_signing_alg_values_supported: ['RS256'],
-            authorization_response_iss_parameter_supported: true,
-          }),
-        )
-      }
-    })
-    await new Promise<void>((resolve) => idp.listen(0, '127.0.0.1', resolve))
-    issuer = `http://127.0.0.1:${(idp.address() as AddressInfo).port}`
-    s = await startService({ issuer })
+    idp = await startInstantProvider()
+    s = await startService({ issuer: idp.issuer })
   })
   after(async () => {
     await s.stop()
-    idp.closeAllConnections()
     idp.close()
   })
-
-  let n = 0
-  const sign = (claims: Record<string, unknown>, header: Record<string, unknown> = {}): Promise<string> => {
-    const now = Math.floor(Date.now() / 1000)
-    const all = { iss: issuer, aud: 'bff-server', sub: 'alice', iat: now, exp: now + 120, jti: `jti-${n++}`, ...claims }
-    return new SignJWT(
-      Object.fromEntries(Object.entries(all as Record<string, unknown>).filter(([, v]) => v !== undefined)),
-    )
-      .setProtectedHeader({ alg: 'RS256', kid: 'k', typ: 'logout+jwt', ...header })
-      .sign(key)
-  }
+  const EVENT = LOGOUT_EVENT
+  const sign: InstantProvider['sign'] = (...a) => idp.sign(...a)
   const tell = (token: string): Promise<Response> =>
     s.client().post('/auth/backchannel-logout', new URLSearchParams({ logout_token: token }).toString())
-  const signIn = async (): Promise<Client> => {
-    const client = s.client()
-    const begun = await client.page('/auth/login')
-    const res = await fetch(begun.headers.get('location') ?? '', { redirect: 'manual' })
-    const back = new URL(res.headers.get('location') ?? '')
-    assert.equal((await client.page(back.pathname + back.search)).status, 302)
-    return client
-  }
+  const signIn = (): Promise<Client> => idp.signIn(s.client())
 
   test('ends every session of a sid, or of a user, at once, and says 200 when there is none', async () => {
     for (const claims of [{ sid: 'the-sid', sub: undefined }, { sid: undefined }, { sid: 'the-sid' }]) {
@@ -183,7 +120,7 @@ describe('back-channel logout', () => {
       await sign({ events: EVENT, jti: undefined }),
       await sign({ events: EVENT, sub: undefined, sid: undefined }),
       await sign({ events: EVENT }, { typ: 'at+jwt' }),
-      await new SignJWT({ iss: issuer, aud: 'bff-server', sub: 'alice', jti: 'z', events: EVENT })
+      await new SignJWT({ iss: idp.issuer, aud: 'bff-server', sub: 'alice', jti: 'z', events: EVENT })
         .setProtectedHeader({ alg: 'RS256', kid: 'k', typ: 'logout+jwt' })
         .setIssuedAt()
         .setExpirationTime('2m')

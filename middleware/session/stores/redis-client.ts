@@ -4,6 +4,7 @@ import { createClient, createCluster, createSentinel } from 'redis'
 export interface RedisLink {
   eval(script: string, keys: readonly string[], args: readonly string[]): Promise<unknown>
   get(key: string): Promise<string | null>
+  del(key: string): Promise<unknown>
   hGetAll(key: string): Promise<Record<string, string>>
   sMembers(key: string): Promise<readonly string[]>
   sRem(key: string, member: string): Promise<unknown>
@@ -209,6 +210,7 @@ function clusterLink(o: LinkOptions): RedisLink {
 interface Commands {
   eval(script: string, o: { keys: string[]; arguments: string[] }): Promise<unknown>
   get(key: string): Promise<unknown>
+  del(key: string): Promise<unknown>
   hGetAll(key: string): Promise<unknown>
   sMembers(key: string): Promise<unknown>
   sRem(key: string, member: string): Promise<unknown>
@@ -222,6 +224,7 @@ function commands(client: () => unknown): Omit<RedisLink, 'scan' | 'configGet' |
   return {
     eval: (script, keys, args) => c().eval(script, { keys: [...keys], arguments: [...args] }),
     get: async (key) => (await c().get(key)) as string | null,
+    del: (key) => c().del(key),
     hGetAll: async (key) => (await c().hGetAll(key)) as Record<string, string>,
     sMembers: async (key) => (await c().sMembers(key)) as string[],
     sRem: (key, member) => c().sRem(key, member),

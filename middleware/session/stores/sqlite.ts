@@ -121,6 +121,7 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
         const now = o.clock.wallMs()
         return write(sql.once, `once|${key}`, '1', now + ttlMs, now)
       }),
+    forget: async (key) => guard(() => void sql.forget.run(`once|${key}`)),
     count: async (key, windowMs) =>
       guard(() => {
         const now = o.clock.wallMs()
@@ -199,6 +200,7 @@ function prepare(db: DatabaseSync) {
     renewLease: p('UPDATE leases SET until = ? WHERE key = ? AND owner = ?'),
     // The row stays: a shared lease's fence goes on rising.
     releaseLease: p("UPDATE leases SET owner = '', until = 0 WHERE key = ? AND owner = ?"),
+    forget: p('DELETE FROM shared WHERE key = ?'),
     getShared: p('SELECT value FROM shared WHERE key = ? AND until > ?'),
     putShared: p(
       'INSERT INTO shared (key, value, until) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, until = excluded.until',
