@@ -148,7 +148,9 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
         for (const key of keys) yield key.slice(names.record('' as SessionId).length) as SessionId
     },
     once: (key, ttlMs) => call('write', () => link.setNew(names.shared('once', key), '1', ttlMs)),
-    forget: async (key) => void (await call('write', () => link.del(names.shared('once', key)))),
+    forget: async (key) => {
+      await call('write', () => link.del(names.shared('once', key)))
+    },
     count: async (key, windowMs) => {
       const [count, left] = (await run(lua.COUNT, [names.shared('count', key)], windowMs)) as [number, number]
       return { count, resetMs: Math.max(0, left) }
