@@ -5,9 +5,11 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { ListenAddress, Settings } from './config/types.ts'
 import { compose, type Composed, type LongLived } from './compose.ts'
 import { createProxy, type Proxy } from './proxy/proxy.ts'
+import { writeAnswerRaw } from './proxy/write-answer.ts'
 import { systemClock } from './middleware/clock.ts'
 import { ready, health } from './middleware/endpoints/health.ts'
 import { json } from './middleware/endpoints/session.ts'
@@ -87,7 +89,11 @@ export async function openApp(o: AppOptions): Promise<App> {
   const main = createServer({ ...SERVER_LIMITS, shouldUpgradeCallback: isWebSocket }, (req, res) =>
     serveMain(req, res, current, proxy),
   )
-  main.on('upgrade', (req, socket, head) => proxy.handleUpgrade(req, socket, head))
+  main.on('upgrade', (req, socket, head) => {
+    // What is ours is never an upstream's, and switches to nothing.
+    if (isEndpoint(pathOf(req), current)) refuseUpgrade(socket, current)
+    else proxy.handleUpgrade(req, socket, head)
+  })
   const admin =
     settings.server.adminListen === undefined
       ? undefined
@@ -139,18 +145,32 @@ function isWebSocket(req: IncomingMessage): boolean {
 }
 
 function serveMain(req: IncomingMessage, res: ServerResponse, now: Composed, proxy: Proxy): void {
-  const url = req.url ?? '/'
-  const mark = url.indexOf('?')
-  const path = mark === -1 ? url : url.slice(0, mark)
+  const path = pathOf(req)
   if (now.verifyPaths.has(path)) {
     serveVerify(req, res, now)
     return
   }
-  if (path === '/api/auth/session' || path.startsWith(`${now.generation.settings.server.basePath}/`)) {
+  if (isEndpoint(path, now)) {
     now.express(req, res)
     return
   }
   proxy.handleRequest(req, res)
+}
+
+function pathOf(req: IncomingMessage): string {
+  const url = req.url ?? '/'
+  const mark = url.indexOf('?')
+  return mark === -1 ? url : url.slice(0, mark)
+}
+
+function isEndpoint(path: string, now: Composed): boolean {
+  return path === '/api/auth/session' || path.startsWith(`${now.generation.settings.server.basePath}/`)
+}
+
+function refuseUpgrade(socket: Duplex, now: Composed): void {
+  socket.on('error', () => socket.destroy())
+  const asker = { wants: 'upgrade', acceptLanguage: '', correlationId: '' } as const
+  writeAnswerRaw(socket, now.verifyDeps.errorAnswer({ code: 'NO_ROUTE', status: 404 }, asker))
 }
 
 function serveVerify(req: IncomingMessage, res: ServerResponse, now: Composed): void {
@@ -182,9 +202,23 @@ async function serveAdmin(
   long: LongLived,
   isDraining: () => boolean,
 ): Promise<void> {
-  const url = new URL(req.url ?? '/', 'http://admin.invalid')
-  const answer = await adminAnswer(req.method ?? 'GET', url, now, long, isDraining)
-  writeHttp1(res, answer, req.method === 'HEAD')
+  const head = req.method === 'HEAD'
+  // `//` and the like are no URL to a parser: a rejection that nobody takes would end the process.
+  const url = URL.parse(`http://admin.invalid${req.url ?? '/'}`)
+  try {
+    const answer =
+      url?.host === 'admin.invalid'
+        ? await adminAnswer(req.method ?? 'GET', url, now, long, isDraining)
+        : json(400, { error: 'bad request' })
+    writeHttp1(res, answer, head)
+  } catch (e) {
+    long.telemetry.emit({
+      name: 'bug',
+      fields: { where: 'admin', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
+    })
+    if (res.headersSent) res.destroy()
+    else writeHttp1(res, json(500, { error: 'internal error' }), head)
+  }
 }
 
 async function adminAnswer(

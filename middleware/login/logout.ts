@@ -26,17 +26,12 @@ export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise
  * whichever is valid. `everywhere=true` ends all of the user's sessions.
  */
 export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
+  // Before all else: such a request comes without the cookie (SameSite=Lax), and to expire it would sign the person out.
+  if (isForeign(r, deps)) return refuse(r, deps, 'logout from another site')
   const sessions = await sessionsOf(r, deps)
   const session = sessions[0]
   if (session === undefined) return signedOut(r, deps, afterLogout(r, deps))
-  if (!isTrusted(r, sessions, deps)) {
-    deps.emit({
-      name: 'request_refused',
-      correlationId: r.correlationId,
-      fields: { code: 'CSRF_FAILED', why: 'logout without a CSRF token of this session', path: r.path },
-    })
-    return deps.errorAnswer({ code: 'CSRF_FAILED' }, r)
-  }
+  if (!isTrusted(r, sessions, deps)) return refuse(r, deps, 'logout without a CSRF token of this session')
   const provider = deps.providers.get(session.record.provider)
   const hint = provider?.settings.logoutHint === 'id_token' ? await deps.vault.idToken(session.id) : undefined
   const everywhere = r.query.get('everywhere') === 'true' || r.body.get('everywhere') === 'true'
@@ -91,9 +86,23 @@ function afterLogout(r: BrowserRequest, deps: LoginDeps): string {
   return new URL(deps.now.settings.postLogoutRedirect, r.origin).href
 }
 
-/** Header or form field, of one of the sessions that the cookies name; a foreign Origin is a no before that. */
+/** Another site's page asks: its Origin says so, or Fetch Metadata where there is none. */
+function isForeign({ csrf }: BrowserRequest, deps: LoginDeps): boolean {
+  if (csrf.origin !== undefined) return !deps.now.isOurOrigin(csrf.origin)
+  return csrf.site === 'cross-site' || csrf.site === 'same-site'
+}
+
+function refuse(r: BrowserRequest, deps: LoginDeps, why: string): Answer {
+  deps.emit({
+    name: 'request_refused',
+    correlationId: r.correlationId,
+    fields: { code: 'CSRF_FAILED', why, path: r.path },
+  })
+  return deps.errorAnswer({ code: 'CSRF_FAILED' }, r)
+}
+
+/** Header or form field, of one of the sessions that the cookies name. */
 function isTrusted(r: BrowserRequest, sessions: readonly LiveSession[], deps: LoginDeps): boolean {
-  if (r.csrf.origin !== undefined && !deps.now.isOurOrigin(r.csrf.origin)) return false
   const token = r.csrf.token ?? r.body.get('csrf_token')
   return token !== undefined && sessions.some((s) => checkCsrfToken(token, s.id, deps.cookies.csrf))
 }
