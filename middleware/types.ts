@@ -139,6 +139,8 @@ export interface RequestFacts {
   /** Page language asked for (Accept-Language), raw. */
   readonly acceptLanguage: string
   readonly clientIp: string
+  /** A believed gateway did not say who its client is: `clientIp` is then the gateway's own. */
+  readonly clientIpUnknown: boolean
   readonly correlationId: string
   /** Each value that came for the session cookie; two different ones are refused. */
   readonly cookies: readonly string[]
@@ -249,6 +251,8 @@ export interface SessionState {
   /** Claims for identity headers and rules: from the id token, userinfo, and each refresh that brings new ones. */
   readonly identity: Claims
   readonly authTime: EpochMs
+  /** The same by our own clock, for `max_age`; undefined where the provider did not tell: then no `max_age` is met. */
+  readonly signedInAt?: EpochMs
   readonly acr?: string
   /** Scopes that login granted. */
   readonly scopes: readonly string[]

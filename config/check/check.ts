@@ -2,6 +2,7 @@ import { checkAuth } from './auth.ts'
 import type { Check, CheckContext } from './context.ts'
 import { checkIdentity } from './identity.ts'
 import { checkNotYet } from './not-yet.ts'
+import { checkRequire } from './require.ts'
 import { checkRoutes } from './routes.ts'
 import { checkServer } from './server.ts'
 import { checkServices } from './services.ts'
@@ -15,6 +16,7 @@ const CHECKS: readonly Check[] = [
   checkServices,
   checkIdentity,
   checkRoutes,
+  checkRequire,
   checkUse,
   checkNotYet,
 ]

@@ -1,5 +1,6 @@
+import { signedInAt } from '../provider/auth-age.ts'
 import type { IdTokenResult, Provider } from '../provider/types.ts'
-import { type Claims, type EpochMs, type LiveSession, LOGIN_TOKEN, type Secret } from '../types.ts'
+import { type Claims, type EpochMs, type LiveSession, LOGIN_TOKEN, type Secret, type SessionState } from '../types.ts'
 import { isValid } from './freshness.ts'
 import { updateState } from './state.ts'
 import type { BrokerOptions } from './types.ts'
@@ -64,10 +65,19 @@ export async function applyIdentity(
   await updateState(o, live.id, (s) => ({
     ...s,
     identity,
-    ...(typeof claims['auth_time'] === 'number' ? { authTime: (claims['auth_time'] * 1000) as EpochMs } : {}),
+    ...newAuthTime(o, s, claims),
     ...(typeof claims['acr'] === 'string' ? { acr: claims['acr'] } : {}),
   }))
   return 'changed'
+}
+
+/** Another sign-in at the provider since; the same one keeps its place on our clock. */
+function newAuthTime(o: BrokerOptions, s: SessionState, claims: Claims): Partial<SessionState> {
+  if (typeof claims['auth_time'] !== 'number') return {}
+  const authTime = (claims['auth_time'] * 1000) as EpochMs
+  if (authTime === s.authTime && s.signedInAt !== undefined) return {}
+  const at = signedInAt(claims, o.clock.wallMs())
+  return at === undefined ? { authTime } : { authTime, signedInAt: at }
 }
 
 /** A service's token is bound to that service; where the login's own still lives, it is the one that userinfo takes. */

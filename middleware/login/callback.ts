@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { PROVIDER_ERRORS } from '../decision.ts'
+import { isTooOld } from '../provider/auth-age.ts'
 import { ProviderRejected, ProviderUnavailable } from '../provider/errors.ts'
 import type { LoginResult, Provider } from '../provider/types.ts'
 import type { Answer, BrowserRequest, LoginCode } from '../types.ts'
@@ -63,9 +64,10 @@ async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: S
   if (result === 'wants_resource') return redirect(restartUrl(deps, found), [])
   if (typeof result === 'string') return fail(r, deps, result, found)
   if (!maySignIn(found.provider.settings.require, result.identity)) return refuseAccount(r, deps, found, result)
-  if (isInsufficient(found.attempt, result, deps)) return fail(r, deps, 'STEP_UP_REQUIRED', found)
-  const { startedAt: began, returnTo } = found.attempt
-  const opened = await openSession(r, deps, { provider: found.provider, result, returnTo, began }, save)
+  if (isInsufficient(found.attempt, result)) return fail(r, deps, 'STEP_UP_REQUIRED', found)
+  const { startedAt: began, returnTo, maxAgeS } = found.attempt
+  const signedIn = { provider: found.provider, result, returnTo, began, ...(maxAgeS === undefined ? {} : { maxAgeS }) }
+  const opened = await openSession(r, deps, signedIn, save)
   return opened === 'signed_out' ? fail(r, deps, 'LOGIN_EXPIRED', found) : opened
 }
 
@@ -111,7 +113,6 @@ async function redeem(
       nonce,
       codeVerifier,
       wantedClaims: ['email', 'name', ...Object.values(deps.now.settings.identity.map)],
-      ...(found.attempt.maxAgeS === undefined ? {} : { maxAgeS: found.attempt.maxAgeS }),
       ...(resource === undefined ? {} : { resource }),
     })
   } catch (e) {
@@ -130,14 +131,19 @@ async function redeem(
   }
 }
 
-function restartUrl(deps: LoginDeps, found: Found): string {
-  return `${deps.now.settings.server.basePath}/login?return_to=${encodeURIComponent(found.attempt.returnTo)}`
+/** The same sign-in again, with all that it was asked for: a step-up that failed once is still one. */
+function restartUrl(deps: LoginDeps, { attempt }: Found): string {
+  const query = new URLSearchParams({ return_to: attempt.returnTo })
+  if (attempt.acrValues !== undefined) query.set('acr_values', attempt.acrValues)
+  if (attempt.maxAgeS !== undefined) query.set('max_age', String(attempt.maxAgeS))
+  if (deps.providers.size > 1) query.set('provider', attempt.provider)
+  return `${deps.now.settings.server.basePath}/login?${query.toString()}`
 }
 
 /** RFC 9470 §4: a provider may answer with less than was asked for. Coming back with it would ask again, for ever. */
-function isInsufficient(a: Attempt, result: LoginResult, deps: LoginDeps): boolean {
+function isInsufficient(a: Attempt, result: LoginResult): boolean {
   if (a.acrValues !== undefined && !a.acrValues.split(' ').includes(result.acr ?? '')) return true
-  return a.maxAgeS !== undefined && deps.clock.wallMs() / 1000 - result.authTimeS > a.maxAgeS + 60
+  return a.maxAgeS !== undefined && isTooOld(result.claims, a.maxAgeS)
 }
 
 /** What the provider gave to an account that may not sign in is given back. */

@@ -1,3 +1,4 @@
+import { signedInAt } from '../provider/auth-age.ts'
 import type { LoginResult, Provider } from '../provider/types.ts'
 import { readSessionCookie } from '../session/cookie.ts'
 import { CSRF_COOKIE, makeCsrfToken } from '../session/csrf.ts'
@@ -11,7 +12,7 @@ import { loginToken } from './granted.ts'
 /** How long the first requests after login may wait for tokens to be fetched ahead; the rest goes on in the background. */
 const WARM_UP_MS = 1500
 
-export type GrantedLogin = Omit<LoginResult, 'idToken' | 'claims'> & { readonly idToken?: LoginResult['idToken'] }
+export type GrantedLogin = Omit<LoginResult, 'idToken' | 'claims'> & Partial<Pick<LoginResult, 'idToken' | 'claims'>>
 
 export interface SignedIn {
   readonly provider: Provider
@@ -20,6 +21,8 @@ export interface SignedIn {
   readonly returnTo: string
   /** When it was begun. */
   readonly began: EpochMs
+  /** The `max_age` that this sign-in was asked for. */
+  readonly maxAgeS?: number
 }
 
 /**
@@ -67,9 +70,11 @@ function newSession(
   id: SessionId,
   r: BrowserRequest,
   deps: LoginDeps,
-  { provider, result }: Omit<SignedIn, 'returnTo'>,
+  { provider, result, maxAgeS }: Omit<SignedIn, 'returnTo'>,
 ): NewSession {
   const now = deps.clock.wallMs()
+  // An extension grant is itself the sign-in, so without claims of the provider's it is of now.
+  const at = result.claims === undefined ? now : signedInAt(result.claims, now, maxAgeS)
   const record: SessionRecord = {
     v: 1,
     handle: handleOf(id),
@@ -88,6 +93,7 @@ function newSession(
     state: {
       identity: result.identity,
       authTime: (result.authTimeS * 1000) as EpochMs,
+      ...(at === undefined ? {} : { signedInAt: at }),
       ...(result.acr === undefined ? {} : { acr: result.acr }),
       scopes: result.scopes,
       failed: [],

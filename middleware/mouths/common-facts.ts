@@ -1,5 +1,5 @@
 import type { Generation, RawRequest, RequestFacts } from '../types.ts'
-import { clientAddress, readCookies, readCsrf, single } from './request-headers.ts'
+import { clientAddress, forwardedAddress, readCookies, readCsrf, single } from './request-headers.ts'
 
 /** Method words that are decided on; another case is another word (RFC 9110 §9.1), and nobody's route. */
 export const METHOD = /^[A-Z]{1,32}$/
@@ -8,6 +8,7 @@ export type CommonFacts = Pick<
   RequestFacts,
   | 'acceptLanguage'
   | 'clientIp'
+  | 'clientIpUnknown'
   | 'cookies'
   | 'cookiesForUpstream'
   | 'authorization'
@@ -29,6 +30,7 @@ export function readCommon(raw: RawRequest, now: Generation, method: string, tru
   return {
     acceptLanguage: raw.all('accept-language')[0] ?? '',
     clientIp: clientAddress(raw, trusted, now.settings.server.clientIp),
+    clientIpUnknown: trusted && forwardedAddress(raw, now.settings.server.clientIp) === undefined,
     cookies: cookies.session,
     cookiesForUpstream: cookies.forUpstream,
     authorization: authorization.value,

@@ -28,13 +28,20 @@ export function clientAddress(
   trusted: boolean,
   source: { readonly header: string; readonly hops: number },
 ): string {
-  if (!trusted) return raw.peer.address
+  return (trusted ? forwardedAddress(raw, source) : undefined) ?? raw.peer.address
+}
+
+/** What a believed gateway says of its client; undefined where it does not say, so that only the gateway itself is seen. */
+export function forwardedAddress(
+  raw: RawRequest,
+  source: { readonly header: string; readonly hops: number },
+): string | undefined {
   const list = raw
     .all(source.header.toLowerCase())
     .join(',')
     .split(',')
     .map((s) => s.trim())
-  return list[list.length - source.hops]?.replace(/^\[?([0-9a-fA-F:.]+?)\]?(?::\d+)?$/, '$1') || raw.peer.address
+  return list[list.length - source.hops]?.replace(/^\[?([0-9a-fA-F:.]+?)\]?(?::\d+)?$/, '$1') || undefined
 }
 
 /** W3C Trace Context: the trace id names a request through every service; else we make one of the same shape. */

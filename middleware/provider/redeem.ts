@@ -23,7 +23,6 @@ export async function redeem(c: Connection, r: RedeemRequest): Promise<LoginResu
     expectedNonce: r.nonce,
     pkceCodeVerifier: r.codeVerifier,
     idTokenExpected: true,
-    ...(r.maxAgeS === undefined ? {} : { maxAge: r.maxAgeS }),
   }
   const extra = r.resource === undefined ? {} : { resource: r.resource }
   const response = await client.authorizationCodeGrant(call.config, callback, checks, extra).catch((e: unknown) => {

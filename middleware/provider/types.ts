@@ -41,7 +41,6 @@ export interface RedeemRequest {
   readonly state: string
   readonly nonce: string
   readonly codeVerifier: string
-  readonly maxAgeS?: number
   /** RFC 8707 §2.2: which of the resources asked for the first access token is for. */
   readonly resource?: string
   /** Dotted claim paths; with `userinfo: auto` userinfo is asked when the id token lacks one. */

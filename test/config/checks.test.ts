@@ -266,6 +266,13 @@ const ROUTE_FAULTS: readonly Row[] = [
     ),
     ['1 BEARER_UNUSED'],
   ],
+  [
+    'an acr that no one sign-in can have beside its service’s',
+    routes(
+      'services: { s: { require: { acr: [gold] } } }\nroutes: [{ id: a, path: /a, target_service: s, require: { acr: [silver] } }]',
+    ),
+    ['2 ACR_DISJOINT'],
+  ],
   ['a network that is none', route('path: /a, require: { networks: [10.0.0.0/40] }'), ['1 BAD_CIDR']],
   ['no id', routes('routes: [{ path: /a }]'), ['1 MISSING_KEY']],
   ['the id of another', routes('routes:\n- { id: a, path: /a }\n- { id: a, path: /b }'), ['3 ROUTE_TWICE']],
@@ -364,6 +371,14 @@ const WARNINGS: readonly Row[] = [
     'an open admin listener without a token',
     server('public_url: https://a.example.com, trusted_proxies: [10.0.0.1], admin_listen: "0.0.0.0:4190"'),
     ['settings.yaml:1 ADMIN_WITHOUT_TOKEN'],
+  ],
+  [
+    'networks without a gateway that says who its client is',
+    {
+      settings: minimum({ server: 'server: { public_url: https://a.example.com }\n' }),
+      routes: 'routes: [{ id: a, path: /a, require: { networks: [10.0.0.0/8] } }]',
+    },
+    ['settings.yaml:1 NO_TRUSTED_PROXIES', 'routes.yaml:1 NETWORKS_BLIND'],
   ],
   ['a route whose service has no audience', route('path: /a, target_service: s'), ['routes.yaml:1 AUDIENCE_MISSING']],
   [
