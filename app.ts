@@ -297,6 +297,7 @@ function restartKeys(before: Settings, next: Settings): string[] {
     'session.store': s.session.store.reveal(),
     'session.secret': s.session.secrets.map((x) => x.reveal()),
     'session.key_prefix': s.session.keyPrefix,
+    'session.state_dir': s.session.stateDir,
     'session.cookie_name': s.session.cookieName,
     'session.cookie_domain': s.session.cookieDomain,
     'session.same_site': s.session.sameSite,

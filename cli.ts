@@ -6,10 +6,11 @@ const HELP = `traefik-bff: a backend-for-frontend beside Traefik
 Usage: traefik-bff <command> [options]
 
   serve     run the service (SIGTERM drains, SIGHUP or a changed file reloads)
-  sessions list
+  sessions list [--json]
             who is signed in, beside running servers
   sessions revoke <user or session id> | --all
-            ends sessions everywhere, and their refresh tokens at the provider
+            ends sessions everywhere, and their refresh tokens at the provider; what --all
+            has ended stays so, even where the store is restored from a copy of before
   check     every fault in the config, with file and line, and how to mend it
 
 Options:
@@ -27,6 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
     options: {
       config: { type: 'string' },
       all: { type: 'boolean' },
+      json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
     },
@@ -53,7 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     case 'sessions': {
       const { sessions } = await import('./commands/sessions.ts')
-      const args = { action: rest[0], target: rest[1], all: values.all === true }
+      const args = { action: rest[0], target: rest[1], all: values.all === true, json: values.json === true }
       const line = (to: NodeJS.WriteStream) => (text: string) => void to.write(`${text}\n`)
       return rest.length > 2 ? 2 : sessions(dir, process.env, args, line(process.stdout), line(process.stderr))
     }
@@ -64,6 +66,12 @@ async function main(argv: readonly string[]): Promise<number> {
       return 2
   }
 }
+
+// `| head` closes the pipe before everything is said.
+process.stdout.on('error', (e: NodeJS.ErrnoException) => {
+  if (e.code === 'EPIPE') process.exit(0)
+  throw e
+})
 
 try {
   process.exitCode = await main(process.argv.slice(2))

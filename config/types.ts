@@ -162,6 +162,8 @@ export interface SessionSettings {
   /** As written: `sqlite:./data/sessions.db`, `sqlite::memory:`, `redis://…`. Holds a password: never log it. */
   readonly store: Secret
   readonly keyPrefix: string
+  /** Folder for what must outlive the store: when `sessions revoke --all` was last run. */
+  readonly stateDir: string
   readonly cookieName: string
   readonly cookieDomain?: string
   readonly sameSite: 'lax' | 'strict' | 'none'

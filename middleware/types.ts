@@ -231,7 +231,8 @@ export type Principal =
 // --- Sessions. The record is written once at login (express-session); what changes is ours and versioned; both in one slot.
 
 export interface SessionRecord {
-  readonly v: 1
+  /** Version of the stored form (session/serialize.ts). */
+  readonly v: number
   readonly handle: Handle
   /** Key in `Settings.providers`. */
   readonly provider: string
@@ -248,6 +249,8 @@ export interface SessionRecord {
 }
 
 export interface SessionState {
+  /** Version of the stored form, only where a newer release than this has written it. */
+  readonly v?: number
   /** Claims for identity headers and rules: from the id token, userinfo, and each refresh that brings new ones. */
   readonly identity: Claims
   readonly authTime: EpochMs
@@ -291,6 +294,8 @@ export interface ServiceToken {
   /** When it came: `expires_in` counts from here. */
   readonly receivedAt: EpochMs
   readonly expiresAt: EpochMs | undefined
+  /** Stored fields that a newer release wrote and this one does not know: they are written again with it. */
+  readonly unknown?: Readonly<Record<string, unknown>>
 }
 
 /** The store does not answer, in time or at all. Never to be read as "there is no session". */
@@ -336,6 +341,17 @@ export interface SessionStore {
   touch(id: SessionId, idleUntil: EpochMs): Promise<Write>
   /** Record, state, tokens, lease and indexes at once, then told to all replicas. Returns those that were there. */
   end(ids: readonly SessionId[], reason: EndReason): Promise<readonly SessionId[]>
+  /**
+   * Nothing created at or before this moment is live, on any replica, from now on: whatever a restored snapshot brings back.
+   * It only rises. Throws StoreUnavailable; then nothing is revoked.
+   */
+  revokeAll(at: EpochMs): Promise<void>
+  /** The moment of the last revokeAll; 0 for never. */
+  revokedBefore(): EpochMs
+  /** As load(), revoked or not: its refresh token must still be revoked at the provider when it ends. */
+  loadToEnd(id: SessionId): Maybe<LiveSession | undefined>
+  /** Every session that is stored, whether or not it can be opened. */
+  ids(): AsyncIterable<SessionId>
   find(
     by:
       | { readonly issuer: string; readonly sub: string }

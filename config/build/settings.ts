@@ -77,6 +77,7 @@ function buildSession({ settings: { session: s } }: Source): SessionSettings {
     secrets: sure(s.secret),
     store: s.store,
     keyPrefix: s.key_prefix,
+    stateDir: s.state_dir,
     cookieName: s.cookie_name,
     ...(s.cookie_domain === '' ? {} : { cookieDomain: s.cookie_domain }),
     sameSite: s.same_site,

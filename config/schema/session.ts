@@ -29,6 +29,14 @@ export const session = section({
     .regex(/^[\x21-\x7e]{0,64}$/)
     .prefault('bff:')
     .meta(about('In front of every key in Redis.', { restart: true })),
+  state_dir: text()
+    .prefault('./data')
+    .meta(
+      about(
+        'With Redis: a folder for what must outlive a restored snapshot, which is when `sessions revoke --all` was last run. With SQLite that lies beside the database.',
+        { restart: true },
+      ),
+    ),
   cookie_name: parsed(parseCookieName)
     .prefault('bff_session')
     .meta(about('The one session cookie.', { restart: true })),

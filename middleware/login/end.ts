@@ -77,7 +77,7 @@ async function gather(
   id: SessionId,
   deps: EndDeps,
 ): Promise<{ readonly session: LiveSession; readonly refreshToken: Secret | undefined } | undefined> {
-  const session = await deps.sessions.load(id)
+  const session = await deps.sessions.loadToEnd(id)
   if (session === undefined) return undefined
   const refresh = session.hasRefreshToken ? await deps.vault.refreshToken(id) : undefined
   return { session, refreshToken: refresh?.token }

@@ -3,6 +3,7 @@ import type { LoginResult, Provider } from '../provider/types.ts'
 import { readSessionCookie } from '../session/cookie.ts'
 import { CSRF_COOKIE, makeCsrfToken } from '../session/csrf.ts'
 import { handleOf, newSessionId } from '../session/handle.ts'
+import { SCHEMA_VERSION } from '../session/serialize.ts'
 import type { Answer, BrowserRequest, EpochMs, LiveSession, NewSession, SessionId, SessionRecord } from '../types.ts'
 import { LOGIN_TOKEN } from '../types.ts'
 import { distinctCookies, redirect, type LoginDeps, type SaveRecord } from './deps.ts'
@@ -72,11 +73,12 @@ function newSession(
   deps: LoginDeps,
   { provider, result, maxAgeS }: Omit<SignedIn, 'returnTo'>,
 ): NewSession {
-  const now = deps.clock.wallMs()
+  // Never before a revokeAll that a server with a faster clock has named: it would not be live.
+  const now = Math.max(deps.clock.wallMs(), deps.sessions.revokedBefore() + 1) as EpochMs
   // An extension grant is itself the sign-in, so without claims of the provider's it is of now.
   const at = result.claims === undefined ? now : signedInAt(result.claims, now, maxAgeS)
   const record: SessionRecord = {
-    v: 1,
+    v: SCHEMA_VERSION,
     handle: handleOf(id),
     provider: provider.settings.name,
     issuer: result.issuer,

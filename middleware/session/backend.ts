@@ -56,7 +56,14 @@ export interface SessionBackend {
   rotate(id: SessionId, slots: Readonly<Record<string, string>>, fence: number): Promise<Write>
   end(ids: readonly SessionId[], reason: EndReason): Promise<readonly SessionId[]>
   find(index: string): Promise<readonly SessionId[]>
+  /** Every session by its id, whether or not it can be opened. */
   list(): AsyncIterable<SessionId>
+  /** When sessions were last revoked all at once; 0 for never. */
+  readEpoch(): Maybe<EpochMs>
+  /** Raises it, never lowers it, and tells the other processes. Answers what it is now. */
+  raiseEpoch(at: EpochMs): Promise<EpochMs>
+  /** Told when another process raised it; 'unknown' when a connection is new, so that it must be read again. */
+  onEpoch(f: (at: EpochMs | 'unknown') => void): () => void
   once(key: string, ttlMs: number): Promise<boolean>
   forget(key: string): Promise<void>
   count(key: string, windowMs: number): Promise<{ readonly count: number; readonly resetMs: number }>

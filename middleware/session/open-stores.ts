@@ -1,11 +1,14 @@
 import type { Store } from 'express-session'
+import { join } from 'node:path'
 import type { SessionSettings } from '../../config/types.ts'
 import type { Clock, Emit, Leases, SessionRecord, SessionStore, TokenVault } from '../types.ts'
 import type { RecordSeal, SessionBackend } from './backend.ts'
 import { deriveKeys } from './keys.ts'
 import { createLeases } from './leases.ts'
 import { createSealer } from './seal.ts'
-import { readRecord, writeRecord } from './serialize.ts'
+import { createEpoch } from './epoch.ts'
+import { openEpochFiles } from './epoch-files.ts'
+import { readRecord, Unreadable, writeRecord } from './serialize.ts'
 import { createSessions } from './sessions.ts'
 import { openRedis } from './stores/redis.ts'
 import { openSqlite } from './stores/sqlite.ts'
@@ -41,6 +44,10 @@ export interface Stores {
  */
 export async function openStores(o: StoreOptions): Promise<Stores> {
   const sealer = createSealer(deriveKeys(o.settings.secrets, 'vault v1'), o.random)
+  const openSaved = (id: string, sealed: string): { cookie: object; bff: SessionRecord } | Unreadable | undefined => {
+    const text = sealer.open(sealed, 'record', id)
+    return text === undefined ? undefined : parseSaved(text)
+  }
   const seal: RecordSeal = {
     seal: (id, data) => {
       const { bff, cookie } = data as { bff?: SessionRecord; cookie?: object }
@@ -48,18 +55,21 @@ export async function openStores(o: StoreOptions): Promise<Stores> {
       return sealer.seal(JSON.stringify({ cookie, bff: writeRecord(bff) }), 'record', id)
     },
     open: (id, sealed) => {
-      const text = sealer.open(sealed, 'record', id)
-      if (text === undefined) return undefined
-      const { cookie, bff } = JSON.parse(text) as { cookie: object; bff: string }
-      return { cookie, bff: readRecord(bff) }
+      const saved = openSaved(id, sealed)
+      return saved instanceof Unreadable ? undefined : saved
     },
   }
   const backend = await openBackend(o, seal)
+  const epoch = createEpoch(backend, openEpochFiles(epochPaths(o.settings), o.emit))
   const sessions = createSessions({
     backend,
     sealer,
     indexKeys: deriveKeys(o.settings.secrets, 'index'),
-    openRecord: (id, sealed) => (seal.open(id, sealed) as { bff: SessionRecord } | undefined)?.bff,
+    openRecord: (id, sealed) => {
+      const saved = openSaved(id, sealed)
+      return saved instanceof Unreadable ? saved : saved?.bff
+    },
+    epoch,
     idleTimeoutMs: () => o.settings.idleTimeoutMs,
     emit: o.emit,
   })
@@ -68,7 +78,7 @@ export async function openStores(o: StoreOptions): Promise<Stores> {
     vault: createVault(backend, sealer, o.clock),
     leases: createLeases(backend, o.clock, o.random),
     expressStore: backend.expressStore,
-    close: () => backend.close(),
+    close: () => sessions.close(),
   }
 }
 
@@ -90,4 +100,28 @@ async function openBackend(o: StoreOptions, seal: RecordSeal): Promise<SessionBa
   const connected = new AbortController()
   await Promise.race([redis.ready.then(() => connected.abort()), clock.sleep(FIRST_CONNECT_MS, connected.signal)])
   return redis.backend
+}
+
+/** Beside the database, where that is a file; else in the state directory, under a name that only this secret and prefix have. */
+function epochPaths(s: SessionSettings): readonly string[] {
+  const store = s.store.reveal()
+  if (store === 'sqlite::memory:') return []
+  if (store.startsWith('sqlite:')) return [`${store.slice('sqlite:'.length)}.revoked-before`]
+  return deriveKeys(s.secrets, `revoked before|${s.keyPrefix}`).map((key) =>
+    join(s.stateDir, `${key.subarray(0, 8).toString('hex')}.revoked-before`),
+  )
+}
+
+/** express-session's part and ours, as one sealed text. */
+function parseSaved(text: string): { cookie: object; bff: SessionRecord } | Unreadable {
+  let saved: { cookie?: unknown; bff?: unknown } | null
+  try {
+    saved = JSON.parse(text) as typeof saved
+  } catch {
+    return new Unreadable('malformed')
+  }
+  const { cookie, bff } = saved ?? {}
+  if (typeof cookie !== 'object' || cookie === null || typeof bff !== 'string') return new Unreadable('malformed')
+  const record = readRecord(bff)
+  return record instanceof Unreadable ? record : { cookie, bff: record }
 }

@@ -4,21 +4,25 @@ import type {
   EpochMs,
   Handle,
   LiveSession,
+  Maybe,
   NewSession,
   SessionId,
   SessionRecord,
   SessionStore,
 } from '../types.ts'
 import type { Emit, ServiceToken } from '../types.ts'
+import { handleOf } from './handle.ts'
 import { ID_TOKEN, REFRESH_TOKEN, type SessionBackend, type StoredSession } from './backend.ts'
 import type { Sealer } from './seal.ts'
-import { readState, readToken, writeState, writeToken } from './serialize.ts'
+import type { Epoch } from './epoch.ts'
+import { readState, readToken, Unreadable, writeState, writeToken } from './serialize.ts'
 
 export interface SessionsOptions {
   readonly backend: SessionBackend
   readonly sealer: Sealer
   readonly indexKeys: readonly Buffer[]
-  readonly openRecord: (id: string, sealed: string) => SessionRecord | undefined
+  readonly openRecord: (id: string, sealed: string) => SessionRecord | Unreadable | undefined
+  readonly epoch: Epoch
   readonly idleTimeoutMs: () => number
   readonly emit: Emit
 }
@@ -34,16 +38,17 @@ const MOST_KEPT = 20_000
 /** Sessions over a backend: sealing, parsing, and a bounded cache of what was parsed, good while the revision stands. */
 export function createSessions(o: SessionsOptions): SessionStore {
   const kept = new Map<SessionId, Kept>()
+  const tellOnce = createTellOnce(o.emit)
   const keep = (id: SessionId, stored: StoredSession): LiveSession | undefined => {
     const have = kept.get(id)
     if (have?.revision === stored.revision && have.session.idleUntil === stored.idleUntil) return have.session
-    const session = parse(id, stored, o)
+    const session = parse(id, stored, o, tellOnce)
     if (session === undefined) return undefined
     if (kept.size >= MOST_KEPT) dropOldest(kept)
     kept.set(id, { revision: stored.revision, session })
     return session
   }
-  const load = (id: SessionId): LiveSession | undefined | Promise<LiveSession | undefined> => {
+  const loadToEnd = (id: SessionId): Maybe<LiveSession | undefined> => {
     const seen = o.backend.peek(id)
     if (seen === undefined) {
       kept.delete(id)
@@ -60,9 +65,22 @@ export function createSessions(o: SessionsOptions): SessionStore {
     if (stored instanceof Promise) return stored.then((s) => (s === undefined ? undefined : keep(id, s)))
     return stored === undefined ? undefined : keep(id, stored)
   }
+  const live = (s: LiveSession | undefined): LiveSession | undefined =>
+    s === undefined || s.record.createdAt <= o.epoch.revokedBefore() ? undefined : s
+  const load = (id: SessionId): Maybe<LiveSession | undefined> => {
+    const first = o.epoch.settle()
+    // Asked again after, since the connection may be another by then.
+    if (first !== undefined) return first.then(() => load(id))
+    const found = loadToEnd(id)
+    return found instanceof Promise ? found.then(live) : live(found)
+  }
   return {
     open: (id, s) => o.backend.open(id, toStored(id, s, o)),
     load,
+    loadToEnd,
+    revokeAll: (at) => o.epoch.raise(at),
+    revokedBefore: () => o.epoch.revokedBefore(),
+    ids: () => o.backend.list(),
     endedReason: (id) => o.backend.endedReason(id),
     update: (id, readVersion, next) => o.backend.update(id, readVersion, o.sealer.seal(writeState(next), 'state', id)),
     touch: (id, idleUntil) => o.backend.touch(id, idleUntil),
@@ -95,7 +113,10 @@ export function createSessions(o: SessionsOptions): SessionStore {
     count: (key, windowMs) => o.backend.count(blind(key, o), windowMs),
     onEnded: (f: (id: SessionId, reason: EndReason) => void) => o.backend.onEnded(f),
     health: () => o.backend.health(),
-    close: () => o.backend.close(),
+    close: () => {
+      o.epoch.close()
+      return o.backend.close()
+    },
   }
 }
 
@@ -119,25 +140,54 @@ function toStored(id: SessionId, s: NewSession, o: SessionsOptions): Parameters<
   }
 }
 
-function parse(id: SessionId, stored: StoredSession, o: SessionsOptions): LiveSession | undefined {
-  const record = o.openRecord(id, stored.record)
-  const state = o.sealer.open(stored.state, 'state', id)
-  if (record === undefined || state === undefined) {
-    // Changed, moved, or under a key that is no longer listed: nobody's session.
-    o.emit({ name: 'sealed_unreadable', fields: { what: record === undefined ? 'record' : 'state' } })
+/** What cannot be read is told once each, not with every request. */
+type TellOnce = (id: SessionId, what: string, why: string, slot?: string) => void
+
+const MOST_TOLD = 10_000
+
+function createTellOnce(emit: Emit): TellOnce {
+  const told = new Map<string, true>()
+  return (id, what, why, slot) => {
+    const key = `${id} ${slot ?? what} ${why}`
+    if (told.has(key)) return
+    if (told.size >= MOST_TOLD) dropOldest(told)
+    told.set(key, true)
+    emit({
+      name: 'sealed_unreadable',
+      fields: { what, why, session: handleOf(id), ...(slot === undefined ? {} : { slot }) },
+    })
+  }
+}
+
+/** Changed, moved, or under a key that is no longer listed: nobody's. */
+const NOT_OURS = new Unreadable('seal')
+
+function parse(id: SessionId, stored: StoredSession, o: SessionsOptions, tell: TellOnce): LiveSession | undefined {
+  const record = o.openRecord(id, stored.record) ?? NOT_OURS
+  const opened = o.sealer.open(stored.state, 'state', id)
+  const state = opened === undefined ? NOT_OURS : readState(opened)
+  if (record instanceof Unreadable || state instanceof Unreadable) {
+    if (record instanceof Unreadable) tell(id, 'record', record.why)
+    if (state instanceof Unreadable) tell(id, 'state', state.why)
     return undefined
   }
   const tokens = new Map<string, ServiceToken>()
   for (const [slot, sealed] of Object.entries(stored.slots)) {
     if (slot === REFRESH_TOKEN || slot === ID_TOKEN) continue
     const text = o.sealer.open(sealed, 'slot', id, slot)
-    if (text === undefined) o.emit({ name: 'sealed_unreadable', fields: { what: 'token', slot } })
-    else tokens.set(slot, readToken(text))
+    const token = text === undefined ? NOT_OURS : readToken(text)
+    if (!(token instanceof Unreadable)) {
+      tokens.set(slot, token)
+      continue
+    }
+    tell(id, 'token', token.why, slot)
+    // A release too far away wrote it: to fetch another in its place would destroy it.
+    if (token !== NOT_OURS) return undefined
   }
   return {
     id,
     record,
-    state: readState(state),
+    state,
     version: stored.version,
     idleUntil: stored.idleUntil,
     tokens,

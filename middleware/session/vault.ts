@@ -2,7 +2,7 @@ import { secret } from '../../config/secret.ts'
 import type { Clock, ServiceToken, TokenVault } from '../types.ts'
 import { ID_TOKEN, REFRESH_TOKEN, type SessionBackend } from './backend.ts'
 import type { Sealer } from './seal.ts'
-import { readToken, writeToken } from './serialize.ts'
+import { readToken, Unreadable, writeToken } from './serialize.ts'
 
 /** Tokens, each sealed for its session and slot. */
 export function createVault(backend: SessionBackend, sealer: Sealer, clock: Clock): TokenVault {
@@ -39,7 +39,8 @@ export function createVault(backend: SessionBackend, sealer: Sealer, clock: Cloc
     machineToken: async (service) => {
       const sealed = await backend.getShared(`machine|${service}`)
       const text = sealed === undefined ? undefined : sealer.open(sealed, 'machine', service)
-      return text === undefined ? undefined : readToken(text)
+      const token = text === undefined ? undefined : readToken(text)
+      return token instanceof Unreadable ? undefined : token
     },
     keepMachineToken: async (service, token: ServiceToken) => {
       const lives = (token.expiresAt ?? clock.wallMs() + 300_000) - clock.wallMs()

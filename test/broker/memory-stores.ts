@@ -90,6 +90,12 @@ export function createMemoryStores(now: () => number): MemoryStores {
       await stores.before('load')
       return live(id)
     },
+    loadToEnd: live,
+    revokeAll: async () => undefined,
+    revokedBefore: () => 0 as never,
+    ids: async function* () {
+      yield* await Promise.resolve([...entries.keys()])
+    },
     endedReason: () => undefined,
     update: (id, version, next) =>
       write('update', id, (e) => {

@@ -36,6 +36,7 @@ test('the reference marks what a reload does not change', () => {
     'session.secret',
     'session.store',
     'session.key_prefix',
+    'session.state_dir',
     'session.cookie_name',
     'session.cookie_domain',
     'session.same_site',

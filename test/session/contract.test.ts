@@ -29,6 +29,7 @@ function settings(store: string, secrets = ['0123456789abcdef0123456789abcdef'])
     secrets: secrets.map(secret),
     store: secret(store),
     keyPrefix: 'bff:',
+    stateDir: join(tmpdir(), `bff-state-${process.pid}`),
     cookieName: 'bff_session',
     sameSite: 'lax',
     idleTimeoutMs: 60_000,

@@ -1,84 +1,14 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
-import session from 'express-session'
 import { secret } from '../../config/secret.ts'
-import type { SessionSettings } from '../../config/types.ts'
 import { freePort, start, startRedis, until, findRedis } from '../../demo/launcher/index.ts'
-import { systemClock } from '../../middleware/clock.ts'
-import { handleOf, newSessionId } from '../../middleware/session/handle.ts'
-import { openStores, type Stores } from '../../middleware/session/open-stores.ts'
-import {
-  StoreUnavailable,
-  type BffEvent,
-  type EpochMs,
-  type NewSession,
-  type SessionId,
-} from '../../middleware/types.ts'
-
-const random = (n: number): Uint8Array => randomBytes(n)
-const now = (): EpochMs => Date.now() as EpochMs
-
-interface Opened {
-  readonly stores: Stores
-  readonly events: BffEvent[]
-}
-
-async function open(store: string): Promise<Opened> {
-  const events: BffEvent[] = []
-  const settings: SessionSettings = {
-    secrets: [secret('0123456789abcdef0123456789abcdef')],
-    store: secret(store),
-    keyPrefix: 'bff:',
-    cookieName: 'bff_session',
-    sameSite: 'lax',
-    idleTimeoutMs: 60_000,
-    absoluteTimeoutMs: 3_600_000,
-    stallTimeoutMs: 1500,
-    followIdToken: false,
-  }
-  return { stores: await openStores({ settings, clock: systemClock, emit: (e) => events.push(e), random }), events }
-}
-
-async function create(s: Stores): Promise<SessionId> {
-  const id = newSessionId(random)
-  const record: NewSession['record'] = {
-    v: 1,
-    handle: handleOf(id),
-    provider: 'default',
-    issuer: 'https://idp',
-    sub: 'alice',
-    origin: 'http://localhost:8000',
-    createdAt: now(),
-    expiresAt: (now() + 3_600_000) as EpochMs,
-    ip: '',
-    userAgent: '',
-  }
-  await s.sessions.open(id, {
-    record,
-    state: { identity: {}, authTime: now(), scopes: [], failed: [] },
-    refreshToken: secret('r'),
-    idToken: undefined,
-    tokens: [],
-  })
-  await new Promise<void>((resolve, reject) => {
-    s.expressStore.set(id, { cookie: new session.Cookie(), bff: record }, (e: unknown) =>
-      e instanceof Error ? reject(e) : resolve(),
-    )
-  })
-  return id
-}
-
-const named = (events: readonly BffEvent[], name: string): number => events.filter((e) => e.name === name).length
-const failing = (work: () => Promise<unknown>): Promise<boolean> =>
-  work().then(
-    () => false,
-    (e: unknown) => e instanceof StoreUnavailable,
-  )
+import { handleOf } from '../../middleware/session/handle.ts'
+import type { SessionId } from '../../middleware/types.ts'
+import { create, failing, named, now, open, type Opened } from '../support/stores.ts'
 
 describe('a Redis that', () => {
   test('dies is an outage at once, told once, and over without a restart of ours when it is back', async () => {

@@ -196,7 +196,11 @@ function writeConfig(dir: string, issuer: string, o: ServiceOptions): void {
       oauth_scopes: 'openid profile email offline_access api.read',
       extra_params: { prompt: 'consent' },
     } as Yaml,
-    session: { secret: 'demo-only-session-secret-0123456789abcdef', store: o.store ?? 'sqlite::memory:' } as Yaml,
+    session: {
+      secret: 'demo-only-session-secret-0123456789abcdef',
+      store: o.store ?? 'sqlite::memory:',
+      state_dir: join(dir, 'state'),
+    } as Yaml,
     tokens: { audience_parameter: 'resource', warm_up: 'lazy' } as Yaml,
     service_tokens: {
       orders: { audience: ORDERS, scopes: ['api.read'] },

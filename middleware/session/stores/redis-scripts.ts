@@ -98,3 +98,10 @@ export const INDEX = `
 redis.call('SADD', KEYS[1], ARGV[1])
 if redis.call('PEXPIRETIME', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIREAT', KEYS[1], ARGV[2]) end
 return 1`
+
+/** KEYS: epoch. ARGV: Unix ms. It only rises; answers what it is now. */
+export const RAISE = `
+local have = redis.call('GET', KEYS[1])
+if have and tonumber(have) >= tonumber(ARGV[1]) then return have end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]`

@@ -11,6 +11,7 @@ import {
 } from '../../types.ts'
 import type { LeaseGrant, RecordSeal, SessionBackend, StoredSession } from '../backend.ts'
 import { createTrackedCache } from './redis-cache.ts'
+import { tellOutages, type Outage } from './outages.ts'
 import { openLink, type RedisLink } from './redis-client.ts'
 import * as lua from './redis-scripts.ts'
 
@@ -27,14 +28,18 @@ export interface RedisOptions {
 const TOMBSTONE_MS = 60 * 60_000
 const WRITES: readonly Write[] = ['gone', 'changed', 'done']
 
+/** In an id's place on the channel, which no id can be: a release that does not know it finds no such session. */
+const EPOCH_MARK = '*'
+
 type LeaseKey = { readonly session: SessionId } | { readonly shared: string }
 
 /** Sessions in Redis or Valkey, for any number of replicas. All keys of a session carry one hash tag, so they share a slot. */
 export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; readonly ready: Promise<void> } {
   const names = keyNames(o.keyPrefix)
   const cache = createTrackedCache(() => o.clock.monoMs())
-  const outage = tellOutages(o.emit)
+  const outage = tellOutages('redis', o.emit)
   const listeners = new Set<(id: SessionId, reason: EndReason) => void>()
+  const epochListeners = new Set<(at: EpochMs | 'unknown') => void>()
   let policyWarning: string | undefined
   const connected = Promise.withResolvers<undefined>()
   const link = openLink({
@@ -45,6 +50,7 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
         cache.clear()
         connected.resolve(undefined)
         outage.over('connection')
+        for (const f of [...epochListeners]) f('unknown')
         void readPolicy().then((w) => {
           if (w !== undefined && w !== policyWarning) o.emit({ name: 'store_warning', fields: { detail: w } })
           policyWarning = w
@@ -90,6 +96,11 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     }
   }
   let subscribed: Promise<void> | undefined
+  const listen = (): void => {
+    subscribed ??= subscribe(link, names.channel, { ended: listeners, epoch: epochListeners }, () => {
+      subscribed = undefined
+    })
+  }
   const backend: SessionBackend = {
     expressStore: expressStore(link, call, names, o.seal),
     open: async (id, s) => {
@@ -144,8 +155,27 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     },
     find: async (index) => (await call('read', () => link.sMembers(names.shared('index', index)))) as SessionId[],
     list: async function* () {
-      for await (const keys of link.scan(`${names.record('' as SessionId)}*`))
-        for (const key of keys) yield key.slice(names.record('' as SessionId).length) as SessionId
+      const seen = new Set<string>()
+      for await (const keys of link.scan(`${names.record('' as SessionId)}*`)) {
+        for (const key of keys) {
+          // SCAN may show a key twice (https://redis.io/commands/scan, "guarantees").
+          if (seen.has(key)) continue
+          seen.add(key)
+          yield key.slice(names.record('' as SessionId).length) as SessionId
+        }
+      }
+    },
+    readEpoch: async () => Number((await call('read', () => link.get(names.epoch))) ?? 0) as EpochMs,
+    raiseEpoch: async (at) => {
+      const now = Number(await run(lua.RAISE, [names.epoch], at)) as EpochMs
+      // A replica that is not told asks by itself soon.
+      await call('write', () => link.publish(names.channel, `${EPOCH_MARK}|${now}`)).catch(() => undefined)
+      return now
+    },
+    onEpoch: (f) => {
+      epochListeners.add(f)
+      listen()
+      return () => epochListeners.delete(f)
     },
     once: (key, ttlMs) => call('write', () => link.setNew(names.shared('once', key), '1', ttlMs)),
     forget: async (key) => {
@@ -172,20 +202,24 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     },
     onEnded: (f) => {
       listeners.add(f)
-      subscribed ??= subscribe(link, names.channel, listeners, () => {
-        subscribed = undefined
-      })
+      listen()
       return () => listeners.delete(f)
     },
     health: async () => {
       const warnings = policyWarning === undefined ? [] : [policyWarning]
-      return call('read', () => link.ping()).then(
-        () => ({ up: true, warnings }),
-        () => ({ up: false, detail: outage.detail() ?? 'no answer', warnings }),
-      )
+      try {
+        await call('read', () => link.ping())
+        // A full or read-only server answers a ping: whether writing is over nobody may ask for a while.
+        if (outage.detail() !== undefined)
+          await call('write', () => link.setFor(names.shared('kept', 'probe'), '1', 1000))
+        return { up: true, warnings }
+      } catch {
+        return { up: false, detail: outage.detail() ?? 'no answer', warnings }
+      }
     },
     close: async () => {
       listeners.clear()
+      epochListeners.clear()
       link.close()
     },
   }
@@ -228,6 +262,7 @@ function keyNames(prefix: string) {
     // Lease and fence of one shared thing need one slot too.
     shared: (kind: string, key: string) => `${prefix}${kind}:{${key}}`,
     channel: `${prefix}ended`,
+    epoch: `${prefix}revoked_before`,
     idOf: (key: string): SessionId | undefined => {
       const plain = key.startsWith(`${prefix}sess:`) ? key : /\{(.*)\}$/.exec(key)?.[1]
       return plain?.startsWith(`${prefix}sess:`) === true ? (plain.slice(prefix.length + 5) as SessionId) : undefined
@@ -254,19 +289,29 @@ function toStored(record: string, h: Record<string, string>): StoredSession {
 }
 
 function parseIndexes(text: unknown): string[] {
-  return typeof text === 'string' && text !== '' ? (JSON.parse(text) as string[]) : []
+  try {
+    return typeof text === 'string' && text !== '' ? (JSON.parse(text) as string[]) : []
+  } catch {
+    // They run out with the session's time.
+    return []
+  }
 }
 
 async function subscribe(
   link: RedisLink,
   channel: string,
-  listeners: Set<(id: SessionId, reason: EndReason) => void>,
+  to: {
+    readonly ended: ReadonlySet<(id: SessionId, reason: EndReason) => void>
+    readonly epoch: ReadonlySet<(at: EpochMs) => void>
+  },
   failed: () => void,
 ): Promise<void> {
   try {
     await link.subscribe(channel, (message) => {
       const cut = message.indexOf('|')
-      for (const f of [...listeners]) f(message.slice(0, cut) as SessionId, message.slice(cut + 1) as EndReason)
+      const [what, rest] = [message.slice(0, cut), message.slice(cut + 1)]
+      if (what === EPOCH_MARK) for (const f of [...to.epoch]) f(Number(rest) as EpochMs)
+      else for (const f of [...to.ended]) f(what as SessionId, rest as EndReason)
     })
   } catch {
     failed()
@@ -294,31 +339,5 @@ function withDeadline(o: RedisOptions, outage: Outage): Call {
     } finally {
       clearTimeout(timer)
     }
-  }
-}
-
-interface Outage {
-  begins(kind: 'connection' | 'read' | 'write', detail: string): void
-  over(kind: 'connection' | 'read' | 'write'): void
-  detail(): string | undefined
-}
-
-/** One line when an outage begins and one when it ends. A full or read-only server still reads: that is an outage of writes. */
-function tellOutages(emit: Emit): Outage {
-  const open = new Map<string, string>()
-  return {
-    begins: (kind, detail) => {
-      if (open.size === 0) emit({ name: 'store_down', fields: { store: 'redis', kind, detail } })
-      open.set(kind, detail)
-    },
-    over: (kind) => {
-      if (open.size === 0) return
-      open.delete(kind)
-      // Any answer proves the connection; a write that succeeds proves reading too.
-      open.delete('connection')
-      if (kind === 'write') open.delete('read')
-      if (open.size === 0) emit({ name: 'store_up', fields: { store: 'redis' } })
-    },
-    detail: () => [...open.values()][0],
   }
 }

@@ -1,35 +1,42 @@
 import session from 'express-session'
-import type { DatabaseSync } from 'node:sqlite'
 import { StoreUnavailable } from '../../types.ts'
 import type { RecordSeal } from '../backend.ts'
+import type { OutageKind } from './outages.ts'
+import type { Statements } from './sqlite-statements.ts'
+
+export interface SqliteExpressOptions {
+  /** Asked each time: the file may have been opened anew. */
+  readonly sql: () => Statements
+  readonly guard: <T>(kind: OutageKind, work: () => T) => T
+  readonly seal: RecordSeal
+}
 
 /**
  * express-session's store on SQLite. It writes a record only beside a state that is there: a save that comes after the
  * session's end finds none and revives nothing.
  */
 export class SqliteExpressStore extends session.Store {
-  readonly #read
-  readonly #write
-  readonly #seal: RecordSeal
+  readonly #o: SqliteExpressOptions
 
-  constructor(db: DatabaseSync, seal: RecordSeal) {
+  constructor(o: SqliteExpressOptions) {
     super()
-    this.#seal = seal
-    this.#read = db.prepare('SELECT record FROM sessions WHERE id = ? AND record IS NOT NULL')
-    this.#write = db.prepare('UPDATE sessions SET record = ?, revision = revision + 1 WHERE id = ?')
+    this.#o = o
   }
 
   override get(sid: string, done: (e: unknown, data?: session.SessionData | null) => void): void {
+    const { sql, guard, seal } = this.#o
     this.#answer(done, () => {
-      const row = this.#read.get(sid)
-      const data = row === undefined ? undefined : this.#seal.open(sid, String(row['record']))
+      const row = guard('read', () => sql().record.get(sid))
+      const data = row === undefined ? undefined : seal.open(sid, String(row['record']))
       return (data ?? null) as session.SessionData | null
     })
   }
 
   override set(sid: string, data: session.SessionData, done?: (e?: unknown) => void): void {
+    const { sql, guard, seal } = this.#o
     this.#answer(done ?? (() => undefined), () => {
-      const { changes } = this.#write.run(this.#seal.seal(sid, data), sid)
+      const sealed = seal.seal(sid, data)
+      const { changes } = guard('write', () => sql().saveRecord.run(sealed, sid))
       if (Number(changes) === 0) throw new StoreUnavailable('the session ended before its record was saved')
     })
   }

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -16,22 +16,88 @@ CREATE INDEX IF NOT EXISTS shared_until ON shared (until);
 CREATE TABLE IF NOT EXISTS ended (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, reason TEXT NOT NULL, by TEXT NOT NULL, until INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS ended_id ON ended (id);
 CREATE INDEX IF NOT EXISTS ended_until ON ended (until);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
 `
 
 /**
  * Opens the sessions' database: a file of mode 0600 in a folder of mode 0700, or `:memory:`. WAL lets readers go on while
  * one writes; NORMAL loses at most the last moments at a power cut, never the file's sense.
  *
- * @throws Error where the folder belongs to somebody else or the file is no database; the service does not start then.
+ * @throws Error where the folder belongs to somebody else or the file is no database or damaged; the service does not start then.
  */
 export function openSqliteFile(path: string): DatabaseSync {
   if (path !== ':memory:') makePrivate(resolve(path))
-  const db = new DatabaseSync(path, { timeout: 2000 })
-  db.exec(
-    'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;',
-  )
-  db.exec(SCHEMA)
-  return db
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path, { timeout: 2000 })
+    db.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;',
+    )
+    // A damaged file may open well and fail at some request.
+    const [found] = db.prepare('PRAGMA quick_check(1)').all()
+    if (found?.['quick_check'] !== 'ok') throw new Error(String(found?.['quick_check']))
+    db.exec(SCHEMA)
+    return db
+  } catch (e) {
+    if (db?.isOpen === true) db.close()
+    throw new Error(explain(path, e), { cause: e })
+  }
+}
+
+/** SQLite's result codes (https://sqlite.org/rescode.html), and what to do. */
+function explain(path: string, e: unknown): string {
+  const code = e instanceof Error && 'errcode' in e ? Number(e.errcode) & 0xff : undefined
+  const said = e instanceof Error ? e.message : 'failed'
+  switch (code) {
+    case 5:
+      return `session.store: ${path} is held locked by another process (${said})`
+    case 8:
+      return `session.store: ${path} cannot be written (${said}); give this user the right to write it and its folder`
+    case 13:
+      return `session.store: the disk of ${path} is full (${said})`
+    case undefined:
+    case 11:
+    case 26:
+      return `session.store: ${path} is damaged or no SQLite database (${said}); put a good copy in its place, or move it away with its -wal and -shm files to begin with none: everybody then signs in again`
+    default:
+      return `session.store: ${path} cannot be opened (${said})`
+  }
+}
+
+export interface FileWatch {
+  /** What is wrong with the file under the name of the one that is open; undefined while it is the same. */
+  gone(): string | undefined
+  isThere(): boolean
+  /** Removes the log that belongs to the file before: SQLite would play it into the new one. */
+  dropStaleLog(): void
+}
+
+/** Looks whether the name still leads to the file that was just opened: another process would open another one. */
+export function watchFileOf(path: string): FileWatch {
+  if (path === ':memory:') return { gone: () => undefined, isThere: () => true, dropStaleLog: () => undefined }
+  const file = resolve(path)
+  const opened = inode(file)
+  const beside = [`${file}-wal`, `${file}-shm`].map((name) => ({ name, was: inode(name) }))
+  return {
+    gone: () => {
+      const now = inode(file)
+      if (now === opened) return undefined
+      return now === undefined ? `${path} is gone from its folder` : `${path} was replaced by another file`
+    },
+    isThere: () => inode(file) !== undefined,
+    dropStaleLog: () => {
+      for (const { name, was } of beside) if (was !== undefined && inode(name) === was) rmSync(name)
+    },
+  }
+}
+
+function inode(file: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(file, { bigint: true })
+    return `${dev}:${ino}`
+  } catch {
+    return undefined
+  }
 }
 
 function makePrivate(file: string): void {
