@@ -117,6 +117,8 @@ export interface BrowserRequest extends Asker {
   readonly path: string
   readonly query: URLSearchParams
   readonly clientIp: string
+  /** `clientIp` is a gateway's, which did not say for whom it asks. */
+  readonly sharedAddress: boolean
   readonly userAgent: string
   /** Every value by cookie name, in order. */
   readonly cookies: ReadonlyMap<string, readonly string[]>

@@ -32,7 +32,8 @@ export function checkCsrf(c: Context, deps: DecideDeps): Decision | undefined {
 
 function isForeignFetch(f: RequestFacts, deps: DecideDeps): boolean {
   const { site, mode } = f.csrf
-  if (site !== 'cross-site' && site !== 'same-site') return false
+  // Whatever else it says was not written by a browser.
+  if (site === undefined || site === 'same-origin' || site === 'none') return false
   return mode !== 'navigate' && !isOurs(f, deps)
 }
 

@@ -1,5 +1,6 @@
 import type { Route } from '../../config/types.ts'
-import type { Context, DecideDeps, Decision, Refuse, RequestFacts } from '../types.ts'
+import type { CanonicalPath, Context, DecideDeps, Decision, Refuse, RequestFacts } from '../types.ts'
+import { readingsOf } from './readings.ts'
 
 const NO_REQUIRE: Route['require'] = { groups: [], scopes: [], claims: {}, acr: [], networks: [] }
 
@@ -14,12 +15,27 @@ export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
   const route = won ?? (facts.pinned === undefined ? undefined : pinnedRoute(facts.pinned))
   if (facts.encoded.some((e) => route?.encoded.includes(e) !== true))
     return no('BAD_REQUEST', 'encoded character that no route takes', route)
+  if (!isReadAlike(asked, won, deps)) return no('BAD_REQUEST', 'decoded, the path is for another route', route)
   if (route === undefined) return no('NO_ROUTE', 'no route')
   if (facts.pinned !== undefined && route.service !== facts.pinned)
     return no('FORBIDDEN', 'service= contradicts the route', route)
   if (route.auth === 'deny') return no('FORBIDDEN', 'auth: deny', route)
   c.route = route
   return undefined
+}
+
+/**
+ * Whether every reading of the path (decoded once, twice, without `;…`) is for the route that won. An upstream may read it
+ * any of these ways, and would else serve `/admin` under the rules of the looser route that `/x%2Fadmin` met.
+ */
+function isReadAlike(
+  asked: Parameters<DecideDeps['now']['match']>[0],
+  won: Route | undefined,
+  deps: DecideDeps,
+): boolean {
+  if (!/[%;]/.test(asked.path)) return true
+  const readings = readingsOf(asked.path)
+  return readings?.every((path) => deps.now.match({ ...asked, path: path as CanonicalPath }).won === won) === true
 }
 
 /** A pin with no route beside it: plain `session` and `csrf: token`. */

@@ -1,22 +1,31 @@
 import type { IncomingMessage } from 'node:http'
 import { rawFromHttp1 } from '../mouths/http1.ts'
-import { clientAddress, correlationId, hostOf, readCsrf } from '../mouths/request-headers.ts'
+import {
+  clientAddress,
+  correlationId,
+  hostOf,
+  isSharedAddress,
+  readCsrf,
+  repeatedCsrf,
+} from '../mouths/request-headers.ts'
 import { eachCookie } from '../session/cookie.ts'
 import type { BrowserRequest, Generation, RawRequest } from '../types.ts'
 
 /**
  * Reads a request to one of our own endpoints. Host and client address come from forwarded headers only behind a
- * configured peer; X-Forwarded-Method, -Uri and -Prefix are read from nobody. Undefined: the host is not ours.
+ * configured peer; X-Forwarded-Method, -Uri and -Prefix are read from nobody. A text says why it is refused.
  */
 export function readBrowserRequest(
   req: IncomingMessage & { readonly body?: unknown },
   now: Generation,
   random: (bytes: number) => Uint8Array,
-): BrowserRequest | undefined {
+): BrowserRequest | string {
   const raw = rawFromHttp1(req)
   const trusted = raw.peer.certified || now.isTrustedPeer(raw.peer.address)
   const origin = now.originOf(hostOf(raw, trusted))
-  if (origin === undefined) return undefined
+  if (origin === undefined) return 'host is not in public_url'
+  const repeated = repeatedCsrf(raw)
+  if (repeated !== undefined) return `${repeated} repeated`
   const mark = raw.target.indexOf('?')
   return {
     method: raw.method,
@@ -27,6 +36,7 @@ export function readBrowserRequest(
     acceptLanguage: raw.all('accept-language')[0] ?? '',
     correlationId: correlationId(raw, random),
     clientIp: clientAddress(raw, trusted, now.settings.server.clientIp),
+    sharedAddress: isSharedAddress(raw, trusted, now.settings.server.clientIp),
     userAgent: raw.all('user-agent')[0] ?? '',
     cookies: cookieMap(raw),
     csrf: readCsrf(raw),

@@ -91,17 +91,19 @@ async function serve(
   writeSession: WriteSession,
 ): Promise<void> {
   const r = readBrowserRequest(req, deps.now, deps.random)
-  if (r === undefined) {
+  if (typeof r === 'string') {
     const id = correlationId(rawFromHttp1(req), deps.random)
     deps.emit({
       name: 'request_refused',
       correlationId: id,
-      fields: { code: 'BAD_REQUEST', why: 'host is not in public_url' },
+      fields: { code: 'BAD_REQUEST', why: r },
     })
     send(
       res,
       deps.errorAnswer(
-        { code: 'BAD_REQUEST', detail: 'This host is not one of ours.' },
+        r.startsWith('host')
+          ? { code: 'BAD_REQUEST', detail: 'This host is not one of ours.' }
+          : { code: 'BAD_REQUEST' },
         { wants: 'fetch', acceptLanguage: '', correlationId: id },
       ),
     )
@@ -117,11 +119,8 @@ async function serve(
 /** Errors become an outage or a bug, never a stack trace; what Express's own parsers refuse is a bad request. */
 function fail(e: unknown, req: Request, res: Response, deps: LoginDeps): void {
   const r = readBrowserRequest(req, deps.now, deps.random)
-  const asker = r ?? {
-    wants: 'fetch' as const,
-    acceptLanguage: '',
-    correlationId: correlationId(rawFromHttp1(req), deps.random),
-  }
+  const unread = { wants: 'fetch' as const, acceptLanguage: '' }
+  const asker = typeof r === 'string' ? { ...unread, correlationId: correlationId(rawFromHttp1(req), deps.random) } : r
   if (res.headersSent) {
     res.destroy()
     return

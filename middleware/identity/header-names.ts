@@ -75,8 +75,11 @@ export function compileOurHeaders(settings: Pick<Settings, 'identity'>): {
 } {
   const exact = new Set(identityHeaderNames(settings).map((n) => n.toLowerCase()))
   const folded = new Set([...exact].map(foldHeaderName))
+  // Where our names are letters, digits and dashes, another spelling of them is not: most headers are told at a glance.
+  const plain = [...exact].every((n) => /^[a-z0-9-]+$/.test(n))
   return {
     isOurs: (name) => folded.has(foldHeaderName(name)),
-    isAlias: (name) => !exact.has(name.toLowerCase()) && folded.has(foldHeaderName(name)),
+    isAlias: (name) =>
+      plain && /^[a-z0-9-]+$/i.test(name) ? false : !exact.has(name.toLowerCase()) && folded.has(foldHeaderName(name)),
   }
 }

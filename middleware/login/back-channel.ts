@@ -2,6 +2,7 @@ import { ProviderRejected, ProviderUnavailable } from '../provider/errors.ts'
 import type { LogoutToken, Provider } from '../provider/types.ts'
 import type { Answer, BrowserRequest, LiveSession } from '../types.ts'
 import type { LoginDeps } from './deps.ts'
+import { addressLimit } from './rate-limit.ts'
 import { noteSignedOut } from './ended-meanwhile.ts'
 
 /** A logout token lives two minutes at most by the specification; its `jti` is remembered for longer than any clock is off. */
@@ -14,7 +15,8 @@ const REMEMBER_AT_LEAST_MS = 10 * 60_000
  * the provider waits for us before it redirects its user.
  */
 export async function backChannelLogout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
-  const wait = deps.limiter.check(`backchannel|${r.clientIp}`, deps.now.settings.limits.backchannelLogout)
+  const count = addressLimit(r, deps.now.settings.limits.backchannelLogout, deps.emit)
+  const wait = deps.limiter.check(`backchannel|${count.key}`, count.limit)
   if (wait !== undefined) return deps.errorAnswer({ code: 'RATE_LIMITED', retryAfterS: wait }, r)
   const jwt = r.body.get('logout_token')
   if (jwt === undefined || !/^application\/x-www-form-urlencoded/i.test(r.contentType))

@@ -27,6 +27,7 @@ import {
 } from './deps.ts'
 import { maySignIn } from './granted.ts'
 import { openSession } from './open-session.ts'
+import { addressLimit } from './rate-limit.ts'
 import { resourcesAtLogin } from './resources.ts'
 import { tooMany } from './start.ts'
 
@@ -41,7 +42,8 @@ interface Found {
  * this sign-in, here, lately, once, and that the answer is the asked provider's (RFC 9207).
  */
 export async function finishLogin(r: BrowserRequest, deps: LoginDeps, save: SaveRecord): Promise<Answer> {
-  const wait = deps.limiter.check(`callback|${r.clientIp}`, deps.now.settings.limits.callback)
+  const count = addressLimit(r, deps.now.settings.limits.callback, deps.emit)
+  const wait = deps.limiter.check(`callback|${count.key}`, count.limit)
   if (wait !== undefined) return tooMany(r, deps, wait)
   const found = findAttempt(r, deps)
   if (typeof found === 'string') return refuse(found, r, deps)
@@ -56,10 +58,12 @@ export async function finishLogin(r: BrowserRequest, deps: LoginDeps, save: Save
 
 async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: SaveRecord): Promise<Answer> {
   if ((await found.provider.checkCallbackIssuer(r.query)) !== 'ok') return fail(r, deps, 'LOGIN_ISSUER_MISMATCH', found)
-  if (!(await deps.sessions.once(`login|${found.derived.state}`, ATTEMPT_LIFE_MS)))
-    return fail(r, deps, 'LOGIN_REPLAYED', found)
   const error = r.query.get('error')
   if (error !== null) return fail(r, deps, PROVIDER_ERRORS.get(error) ?? 'PROVIDER_ERROR', found)
+  if (r.query.getAll('code').length !== 1) return fail(r, deps, 'LOGIN_FAILED', found)
+  // Only where there is something to redeem: anybody can make an error of a sign-in of their own, and each mark is stored.
+  if (!(await deps.sessions.once(`login|${found.derived.state}`, ATTEMPT_LIFE_MS)))
+    return fail(r, deps, 'LOGIN_REPLAYED', found)
   const result = await redeem(r, deps, found)
   if (result === 'wants_resource') return redirect(restartUrl(deps, found), [])
   if (typeof result === 'string') return fail(r, deps, result, found)

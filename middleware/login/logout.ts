@@ -89,7 +89,7 @@ function afterLogout(r: BrowserRequest, deps: LoginDeps): string {
 /** Another site's page asks: its Origin says so, or Fetch Metadata where there is none. */
 function isForeign({ csrf }: BrowserRequest, deps: LoginDeps): boolean {
   if (csrf.origin !== undefined) return !deps.now.isOurOrigin(csrf.origin)
-  return csrf.site === 'cross-site' || csrf.site === 'same-site'
+  return csrf.site !== undefined && csrf.site !== 'same-origin' && csrf.site !== 'none'
 }
 
 function refuse(r: BrowserRequest, deps: LoginDeps, why: string): Answer {

@@ -5,6 +5,7 @@ import type { Answer, BrowserRequest, Claims, LoginCode } from '../types.ts'
 import { setCookies, type LoginDeps, type SaveRecord } from './deps.ts'
 import { maySignIn } from './granted.ts'
 import { createSession, type GrantedLogin } from './open-session.ts'
+import { addressLimit } from './rate-limit.ts'
 
 const LONGEST_VALUE = 2000
 /** After `unsupported_grant_type` the provider is not asked again for so long: an error, not a loop (R18). */
@@ -140,9 +141,15 @@ async function overLimit(
 ): Promise<number | undefined> {
   const limit: RateLimit = deps.now.settings.limits.nativeGrant
   const who = grant.identifier === undefined ? undefined : parameters[grant.identifier]?.trim().toLowerCase()
-  const keys = [`grant|${grant.name}|ip|${r.clientIp}`, ...(who === undefined ? [] : [`grant|${grant.name}|id|${who}`])]
-  const counted = await Promise.all(keys.map((k) => deps.sessions.count(k, limit.perMs)))
-  const over = counted.filter((c) => c.count > limit.count)
+  const address = addressLimit(r, limit, deps.emit)
+  const counts = [
+    { key: `grant|${grant.name}|ip|${address.key}`, most: address.limit.count },
+    ...(who === undefined ? [] : [{ key: `grant|${grant.name}|id|${who}`, most: limit.count }]),
+  ]
+  const counted = await Promise.all(
+    counts.map(async ({ key, most }) => ({ ...(await deps.sessions.count(key, limit.perMs)), most })),
+  )
+  const over = counted.filter((c) => c.count > c.most)
   return over.length === 0 ? undefined : Math.ceil(Math.max(...over.map((c) => c.resetMs)) / 1000)
 }
 

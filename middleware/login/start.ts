@@ -5,6 +5,7 @@ import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest } from '../types.ts'
 import { INDEX_COOKIE, deriveAttempt, sealAttempt, startCookies, type Attempt } from './attempt.ts'
 import { callbackPath, distinctCookies, redirect, redirectUri, type LoginDeps } from './deps.ts'
+import { addressLimit } from './rate-limit.ts'
 import { resourcesAtLogin } from './resources.ts'
 import { parseReturnTo } from './return-to.ts'
 
@@ -23,7 +24,8 @@ const PASSED: Readonly<Record<string, RegExp>> = {
  */
 export async function startLogin(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
   const limits = deps.now.settings.limits
-  const wait = deps.limiter.check(`login|${r.clientIp}`, limits.login)
+  const count = addressLimit(r, limits.login, deps.emit)
+  const wait = deps.limiter.check(`login|${count.key}`, count.limit)
   if (wait !== undefined) return tooMany(r, deps, wait)
   const returnTo = parseReturnTo(r.query.get('return_to'), r.origin, deps.now)
   const asked = readAsked(r.query)

@@ -1,5 +1,5 @@
 import type { Generation, RawRequest, RequestFacts } from '../types.ts'
-import { clientAddress, forwardedAddress, readCookies, readCsrf, single } from './request-headers.ts'
+import { clientAddress, forwardedAddress, readCookies, readCsrf, repeatedCsrf, single } from './request-headers.ts'
 
 /** Method words that are decided on; another case is another word (RFC 9110 §9.1), and nobody's route. */
 export const METHOD = /^[A-Z]{1,32}$/
@@ -23,6 +23,8 @@ export function readCommon(raw: RawRequest, now: Generation, method: string, tru
   if (cookies === 'too_large') return 'cookies too large'
   const authorization = single(raw, 'authorization')
   if (authorization.repeated) return 'Authorization repeated'
+  const repeated = repeatedCsrf(raw)
+  if (repeated !== undefined) return `${repeated} repeated`
   const csrf = readCsrf(raw)
   // CORS: OPTIONS with Origin and Access-Control-Request-Method asks on behalf of another method.
   const asked = raw.all('access-control-request-method')[0]

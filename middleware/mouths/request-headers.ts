@@ -1,4 +1,5 @@
 import type { RawRequest, RequestFacts } from '../types.ts'
+import { parseAddress } from './address.ts'
 import { eachCookie } from '../session/cookie.ts'
 import { CSRF_COOKIE, CSRF_HEADER } from '../session/csrf.ts'
 
@@ -22,13 +23,29 @@ export function hostOf(raw: RawRequest, trusted: boolean): string {
   return host.length === 1 ? (host[0] ?? '') : ''
 }
 
-/** The client's address: `hops` places from the right of the configured header, where the peer may be believed. */
+/**
+ * The client's address: `hops` places from the right of the configured header, where the peer may be believed and what
+ * stands there is an address (CVE-2024-47070: `X-Forwarded-For: a`); else the peer's own.
+ */
 export function clientAddress(
   raw: RawRequest,
   trusted: boolean,
   source: { readonly header: string; readonly hops: number },
 ): string {
-  return (trusted ? forwardedAddress(raw, source) : undefined) ?? raw.peer.address
+  return (trusted ? forwardedAddress(raw, source) : undefined) ?? parseAddress(raw.peer.address) ?? raw.peer.address
+}
+
+/**
+ * Whether the address is that of many: a believed peer forwarded the request and did not say for whom. A limit per
+ * address would then throttle everybody behind that gateway at once.
+ */
+export function isSharedAddress(
+  raw: RawRequest,
+  trusted: boolean,
+  source: { readonly header: string; readonly hops: number },
+): boolean {
+  if (!trusted || forwardedAddress(raw, source) !== undefined) return false
+  return raw.all('x-forwarded-host').length > 0 || raw.all(source.header.toLowerCase()).length > 0
 }
 
 /** What a believed gateway says of its client; undefined where it does not say, so that only the gateway itself is seen. */
@@ -36,12 +53,10 @@ export function forwardedAddress(
   raw: RawRequest,
   source: { readonly header: string; readonly hops: number },
 ): string | undefined {
-  const list = raw
-    .all(source.header.toLowerCase())
-    .join(',')
-    .split(',')
-    .map((s) => s.trim())
-  return list[list.length - source.hops]?.replace(/^\[?([0-9a-fA-F:.]+?)\]?(?::\d+)?$/, '$1') || undefined
+  const lines = raw.all(source.header.toLowerCase())
+  if (lines.length === 0) return undefined
+  const list = lines.join(',').split(',')
+  return parseAddress(list[list.length - source.hops]?.trim() ?? '')
 }
 
 /** W3C Trace Context: the trace id names a request through every service; else we make one of the same shape. */
@@ -49,6 +64,13 @@ export function correlationId(raw: RawRequest, random: (bytes: number) => Uint8A
   const given = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(raw.all('traceparent')[0] ?? '')?.[1]
   if (given !== undefined && !/^0+$/.test(given)) return given
   return Buffer.from(random(16)).toString('hex')
+}
+
+const ONCE = ['origin', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest', CSRF_HEADER] as const
+
+/** Which header of the CSRF checks came twice: the one that we read might not be the one that a browser wrote. */
+export function repeatedCsrf(raw: RawRequest): string | undefined {
+  return ONCE.find((name) => raw.all(name).length > 1)
 }
 
 export function readCsrf(raw: RawRequest): RequestFacts['csrf'] {
@@ -95,9 +117,23 @@ export function readCookies(lines: readonly string[], sessionName: string): Cook
   eachCookie(lines, (name, value, pair) => {
     if (name === sessionName) {
       if (!session.includes(value)) session.push(value)
-    } else if (!isOurCookie(name, sessionName)) rest.push(pair)
+    } else if (!isOurCookie(name, sessionName) && !namesOurs(pair, sessionName)) rest.push(pair)
   })
   return { session, forUpstream: rest.join('; ') }
+}
+
+/**
+ * Whether a cookie's text holds one of ours as another server would split it: lines joined by a comma (Envoy, some HTTP/2
+ * gateways), a quoted name, `$Version` syntax. Such a pair is dropped whole.
+ */
+function namesOurs(pair: string, sessionName: string): boolean {
+  if (!/[,"'\s]/.test(pair)) return false
+  return pair.split(/[,"'\s]+/).some((part, i, all) => {
+    const cut = part.indexOf('=')
+    // `"name"=value` is cut at the quote, so its value begins the next part.
+    const named = cut > 0 ? part.slice(0, cut) : all[i + 1]?.startsWith('=') === true ? part : ''
+    return named !== '' && isOurCookie(named, sessionName)
+  })
 }
 
 /** Cookie names of ours, and names that another parser could take for them. */

@@ -1,4 +1,5 @@
 import type { Allow, Answer, Emit, Generation, RawRequest, Refuse, RequestFacts } from '../types.ts'
+import { compileOurHeaders } from '../identity/header-names.ts'
 import { METHOD, readCommon } from './common-facts.ts'
 import { correlationId, single, whoWaits } from './request-headers.ts'
 import { parseTarget } from './target.ts'
@@ -26,7 +27,7 @@ export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDep
     refuse: { kind: 'refuse', code: 'BAD_REQUEST', why },
   })
   if (!raw.peer.certified && !now.isTrustedPeer(raw.peer.address)) return no('untrusted_peer')
-  const door = checkDoor(raw, now)
+  const door = checkDoor(raw, now) ?? checkAliases(raw, now)
   if (door !== undefined) return no(door)
   const told = readTold(raw)
   if (typeof told === 'string') return no(told)
@@ -63,6 +64,21 @@ function checkDoor(raw: RawRequest, now: Generation): string | undefined {
   if (host.length !== 1) return 'Host missing or repeated'
   if (now.looksPublic(host[0] ?? ''))
     return 'public Host: a public router reaches verify, or the middleware lacks trustForwardHeader: false'
+  return undefined
+}
+
+const compiled = new WeakMap<Generation, (name: string) => boolean>()
+
+/**
+ * Another spelling of a name of ours (`X_User_ID`, CVE-2025-64484) or of Traefik's (`X_Forwarded_Proto`, CVE-2026-39858).
+ * Traefik passes it on beside ours unless its regex or entry point says otherwise, and some upstreams fold both into one.
+ */
+function checkAliases(raw: RawRequest, now: Generation): string | undefined {
+  let isAlias = compiled.get(now)
+  if (isAlias === undefined) compiled.set(now, (isAlias = compileOurHeaders(now.settings).isAlias))
+  for (const name of raw.names())
+    if (isAlias(name) || (/[^a-z0-9-]/.test(name) && /^x[^a-z0-9](?:forwarded|real[^a-z0-9]ip)/.test(name)))
+      return 'a header name that is an alias of ours'
   return undefined
 }
 

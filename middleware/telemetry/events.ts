@@ -26,6 +26,7 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   access_denied: { level: 'warn', msg: (f) => `access_denied route=${String(f['route'])}` },
   // boundary
   untrusted_peer: { level: 'warn', msg: (f) => `untrusted_peer peer=${String(f['peer'])}` },
+  client_address_unknown: { level: 'warn', msg: (f) => `client_address_unknown peer=${String(f['peer'])}` },
   request_refused: { level: 'warn', msg: 'request_refused' },
   access: { level: 'info', msg: 'access' },
   rate_limited: { level: 'warn', msg: 'rate_limited' },

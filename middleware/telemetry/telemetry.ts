@@ -15,6 +15,9 @@ export interface Telemetry {
   flush(): void
 }
 
+/** Said once a peer: they come with every request. */
+const ONCE_A_PEER: ReadonlySet<string> = new Set(['untrusted_peer', 'client_address_unknown'])
+
 /**
  * The product's voice: events become JSON lines (pino) and Prometheus metrics. Fields are written as given, so whoever
  * emits passes no token, cookie, code, secret or verifier; `Secret` values show as `[secret]` all the same.
@@ -36,7 +39,7 @@ export function createTelemetry(level: Settings['log']['level'], destination?: D
   const emit = (e: BffEvent): void => {
     metrics.observe(e)
     faults.take(e)
-    if (e.name === 'untrusted_peer' && !isNew(strangers, e.fields?.['peer'])) return
+    if (ONCE_A_PEER.has(e.name) && !isNew(strangers, `${e.name}|${String(e.fields?.['peer'])}`)) return
     const kind = EVENTS[e.name]
     const at = kind?.level ?? 'info'
     if (!log.isLevelEnabled(at)) return

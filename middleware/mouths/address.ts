@@ -1,0 +1,19 @@
+import { isIP } from 'node:net'
+
+/**
+ * An address as proxies write it (`1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:443`, with a zone id) in one
+ * spelling: no port, no zone, IPv4 in IPv6 (`::ffff:1.2.3.4`) as the IPv4 that it is, IPv6 compressed and in lower case
+ * (RFC 5952). Undefined for anything else.
+ */
+export function parseAddress(text: string): string | undefined {
+  const inner = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(text)?.[1] ?? text
+  const address = inner.replace(/%[\w.~-]{1,32}$/, '')
+  const family = isIP(address)
+  if (family === 0) return undefined
+  if (family === 4) return address
+  const plain = new URL(`http://[${address}]`).hostname.slice(1, -1)
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(plain)
+  if (mapped === null) return plain
+  const [high, low] = [parseInt(mapped[1] ?? '', 16), parseInt(mapped[2] ?? '', 16)]
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
+}
