@@ -11,6 +11,7 @@ import type { RateLimiter } from './middleware/login/rate-limit.ts'
 import type { VerifyDeps } from './middleware/mouths/verify.ts'
 import { createErrorAnswer } from './middleware/pages/errors.ts'
 import { createSignOutPages } from './middleware/pages/sign-out.ts'
+import { createBearers, type BearerRoom } from './middleware/provider/bearers.ts'
 import { createProvider } from './middleware/provider/provider.ts'
 import type { Provider } from './middleware/provider/types.ts'
 import { createProxyErrors, createVerdict } from './proxy/verdict.ts'
@@ -20,6 +21,7 @@ import type {
   Clock,
   CookieKeys,
   Decision,
+  Emit,
   EpochMs,
   Generation,
   Leases,
@@ -50,6 +52,7 @@ export interface Composed {
   readonly generation: Generation
   readonly providers: ReadonlyMap<string, Provider>
   readonly broker: Broker
+  readonly bearers: BearerRoom
   readonly verifyPaths: ReadonlySet<string>
   readonly verifyDeps: VerifyDeps
   readonly express: Express
@@ -71,6 +74,10 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
   // Asked for now, so that an outage shows at once; nobody waits for it.
   for (const p of providers.values()) p.ready().catch(() => undefined)
   for (const [name, old] of before?.providers ?? []) if (providers.get(name) !== old) old.close()
+  const bearers =
+    takeOverBearers(before, settings) ??
+    createBearers(settings.bearerIssuers, { clock: long.clock, random: long.random, emit: aboutBearers(emit) })
+  if (before !== undefined && before.bearers !== bearers) before.bearers.close()
   const broker = createBroker({
     settings: () => settings,
     providers,
@@ -108,6 +115,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
   const base = settings.server.basePath
   const verifyDeps: VerifyDeps = {
     ...shared,
+    bearers,
     end: long.ender.endLater,
     touch: createTouch(long.sessions),
     identityHeaders: createIdentity(settings, emit),
@@ -117,6 +125,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     generation,
     providers,
     broker,
+    bearers,
     verifyPaths: new Set([`${base}/verify`, `${base}/forward`]),
     verifyDeps,
     verdict: createVerdict(verifyDeps),
@@ -124,6 +133,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     express: createExpressApp(login, long.writeSession),
     close: () => {
       for (const p of providers.values()) p.close()
+      bearers.close()
     },
   }
 }
@@ -134,6 +144,17 @@ function takeOver(before: Composed | undefined, name: string, settings: Settings
   return old !== undefined && JSON.stringify(comparable(old)) === JSON.stringify(comparable(next))
     ? before?.providers.get(name)
     : undefined
+}
+
+/** An issuer of machine callers that is away is no provider that is: sign-in does not hang on it. */
+function aboutBearers(emit: Emit): Emit {
+  return (e) => emit({ ...e, name: e.name.replace(/^provider_/, 'bearer_issuer_') })
+}
+
+/** With their keys, and what was verified by them. */
+function takeOverBearers(before: Composed | undefined, settings: Settings): BearerRoom | undefined {
+  const same = (s: Settings | undefined): string => JSON.stringify(comparable(s?.bearerIssuers))
+  return before !== undefined && same(before.generation.settings) === same(settings) ? before.bearers : undefined
 }
 
 /** Secrets stringify as `[secret]`, so they are compared by what they say. */

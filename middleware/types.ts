@@ -481,6 +481,19 @@ export interface RouteMatch {
   readonly over: readonly Route[]
 }
 
+export type BearerVerdict =
+  | { readonly kind: 'machine'; readonly issuer: string; readonly claims: Claims; readonly expiresAt: EpochMs }
+  /** For the operator; never a value out of the token. */
+  | { readonly kind: 'rejected'; readonly reason: string }
+  /** Its issuer's keys cannot be had, so nobody can tell. */
+  | { readonly kind: 'down'; readonly retryAfterS: number }
+
+/** Machine callers' own tokens (`bearer_issuers`). */
+export interface Bearers {
+  /** Judged by the named issuers alone. A value where the token was verified before. */
+  verify(token: Secret, issuers: readonly string[]): Maybe<BearerVerdict>
+}
+
 /** Keys of the signed session cookie and of CSRF tokens; the first makes, all verify. */
 export interface CookieKeys {
   readonly session: readonly string[]
@@ -498,6 +511,7 @@ export interface DecideDeps {
   readonly now: Generation
   readonly sessions: SessionStore
   readonly broker: Broker
+  readonly bearers: Bearers
   readonly clock: Clock
   readonly emit: Emit
   readonly random: (bytes: number) => Uint8Array

@@ -3,7 +3,7 @@ import type { Route } from '../config/types.ts'
 import { decide } from '../middleware/decide/decide.ts'
 import { compileOurHeaders } from '../middleware/identity/header-names.ts'
 import { livesUntil, stateOf, timeoutReason } from '../middleware/login/current-session.ts'
-import { answerNo, answerUnread, logAccess } from '../middleware/mouths/answer.ts'
+import { answerNo, answerUnread, logAccess, passesAuthorization } from '../middleware/mouths/answer.ts'
 import { rawFromHttp1 } from '../middleware/mouths/http1.ts'
 import { readProxyFacts } from '../middleware/mouths/proxy.ts'
 import type { VerifyDeps } from '../middleware/mouths/verify.ts'
@@ -73,10 +73,10 @@ function toForward(d: Allow, f: RequestFacts, deps: VerifyDeps, isOurs: (name: s
     set: d.set,
     removeNames: isOurs,
     cookies: f.cookiesForUpstream,
-    passAuthorization: d.principal.kind === 'anonymous',
+    passAuthorization: passesAuthorization(d),
     timeoutMs: d.route.timeoutMs,
     token: d.token,
-    openUntil: session === undefined ? undefined : livesUntil(session, deps.now.settings.session),
+    openUntil: session === undefined ? endOfMachine(d) : livesUntil(session, deps.now.settings.session),
     ...(session === undefined ? {} : { recheck: () => recheck(session.id, f.hostname, deps) }),
     sessionId: session?.id,
     websocketMaxAgeMs: d.route.websocketMaxAgeMs,
@@ -85,6 +85,11 @@ function toForward(d: Allow, f: RequestFacts, deps: VerifyDeps, isOurs: (name: s
     correlationId: f.correlationId,
   }
   return forward
+}
+
+/** A machine's stream ends with the token that opened it. */
+function endOfMachine(d: Allow): EpochMs | undefined {
+  return d.principal.kind === 'machine' ? d.principal.expiresAt : undefined
 }
 
 /** Until when a session lives now; undefined where it does not. Throws StoreUnavailable. */

@@ -1,4 +1,5 @@
 import { checkAuth } from './auth.ts'
+import { checkBearerIssuers } from './bearer.ts'
 import type { Check, CheckContext } from './context.ts'
 import { checkIdentity } from './identity.ts'
 import { checkNotYet } from './not-yet.ts'
@@ -15,6 +16,7 @@ const CHECKS: readonly Check[] = [
   checkSession,
   checkServices,
   checkIdentity,
+  checkBearerIssuers,
   checkRoutes,
   checkRequire,
   checkUse,

@@ -3,7 +3,7 @@ import type { Check } from './context.ts'
 
 /** Keys that are part of the reference and that this version reads and does not act on: said, not passed over in silence. */
 export const checkNotYet: Check = (c) => {
-  const { settings, routes } = c
+  const { settings } = c
   const named: (readonly [boolean, Place, string])[] = [
     [settings.server.verify_listen !== undefined, ['settings', 'server', 'verify_listen'], 'verify over HTTP/2'],
     [
@@ -11,9 +11,6 @@ export const checkNotYet: Check = (c) => {
       ['settings', 'identity_headers', 'assertion'],
       'the signed assertion',
     ],
-    ...routes.routes.map(
-      (r, i) => [r.bearer.length > 0, ['routes', 'routes', i, 'bearer'] as Place, 'machine callers'] as const,
-    ),
   ]
   for (const [used, at, what] of named) {
     if (!used) continue

@@ -39,6 +39,8 @@ export function createBearerTokens(p: Parts): BearerTokens {
         // Not remembered: the next caller's token is another subject.
         return { kind: 'none', reason: answer.error }
       }
+      const now = p.o.clock.wallMs()
+      if (cache.size >= MOST) for (const [k, v] of cache) if (!isValid(v, now)) cache.delete(k)
       const oldest = cache.keys().next()
       if (cache.size >= MOST && oldest.done !== true) cache.delete(oldest.value)
       cache.set(cacheKey(t, token), answer.token)

@@ -8,7 +8,7 @@ import {
   type TokenId,
 } from '../types.ts'
 import type { Provider } from '../provider/types.ts'
-import { createBearerTokens, type BearerTokens } from './bearer.ts'
+import { cacheKey, createBearerTokens, type BearerTokens } from './bearer.ts'
 import { inTime } from './deadline.ts'
 import { createMachineTokens, type MachineTokens } from './machine.ts'
 import { createParts, type Parts } from './parts.ts'
@@ -75,15 +75,36 @@ function answer(p: Parts, b: Desk, subject: Subject, service: string, ask: Ask):
   switch (subject.kind) {
     case 'session':
       return forSession(p, b, subject.session, t, ask)
-    case 'bearer': {
-      const warm = b.bearer.warm(t, subject.token, ask.rejected)
-      return warm === undefined
-        ? inTime(p, b.bearer.fetch(t, subject.token), () => undefined)
-        : { kind: 'token', token: warm }
-    }
+    case 'bearer':
+      return forBearer(p, b, subject, t, ask)
     case 'client':
       return { kind: 'none', reason: 'the service is for users, not for machines' }
   }
+}
+
+function forBearer(
+  p: Parts,
+  b: Desk,
+  subject: Extract<Subject, { kind: 'bearer' }>,
+  t: Target,
+  ask: Ask,
+): Maybe<TokenAnswer> {
+  const warm = b.bearer.warm(t, subject.token, ask.rejected)
+  if (warm !== undefined) return { kind: 'token', token: warm }
+  // A token of a foreign issuer is not shown to our provider unless the operator said who is to exchange it.
+  const exchanged = t.strategy === 'token_exchange' || t.strategy === 'jwt_bearer'
+  const foreign = t.provider.issuer() !== subject.issuer
+  if (exchanged && foreign && t.client === undefined && t.service.tokenEndpoint === undefined)
+    return {
+      kind: 'none',
+      reason: 'the caller’s token is of another issuer, and the service names nobody to exchange it',
+    }
+  const key = `bearer ${cacheKey(t, subject.token)}`
+  return inTime(
+    p,
+    p.flights.fly(key, () => b.bearer.fetch(t, subject.token)),
+    () => undefined,
+  )
 }
 
 function forSession(p: Parts, b: Desk, live: LiveSession, t: Target, ask: Ask): Maybe<TokenAnswer> {

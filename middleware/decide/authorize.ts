@@ -1,4 +1,5 @@
 import type { Require } from '../../config/types.ts'
+import { readScopes } from '../broker/audience.ts'
 import { groupsOf, holdsClaim } from '../identity/claims.ts'
 import type { Claims, Context, DecideDeps, Decision, Refuse } from '../types.ts'
 import { compileNetworks } from './peers.ts'
@@ -14,14 +15,23 @@ export function authorize(c: Context, deps: DecideDeps): Decision | undefined {
   return stepUp(c, deps, strengthOf(rules))
 }
 
-/** After the token is there: any of the listed scopes must be the token's. */
+/** After the token is there: any of the listed scopes must be the token's, or the machine caller's own. */
 export function authorizeScopes(c: Context, deps: DecideDeps): Decision | undefined {
-  const has = c.token?.scopes ?? []
+  const has = scopesOf(c, deps)
   for (const { scopes } of rulesOf(c, deps)) {
     if (scopes.length > 0 && !scopes.some((s) => has.includes(s)))
       return forbid(c, `scopes: one of ${scopes.join(' ')}`)
   }
   return undefined
+}
+
+function scopesOf(c: Context, deps: DecideDeps): readonly string[] {
+  const { principal, token, route } = c
+  if (principal?.kind !== 'machine') return token?.scopes ?? []
+  const service = route?.service === undefined ? undefined : deps.now.settings.services.get(route.service)
+  // A token of our own machine's is the same for every caller, so it says nothing of what this one may.
+  const own = token === undefined || service?.strategy === 'client_credentials'
+  return own ? (readScopes(principal.claims) ?? []) : token.scopes
 }
 
 function rulesOf(c: Context, deps: DecideDeps): Require[] {

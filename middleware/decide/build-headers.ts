@@ -22,6 +22,7 @@ export function buildHeaders(c: Context, deps: DecideDeps): Decision | undefined
 function openUntil(principal: Allow['principal'], maxAgeMs: number | undefined, deps: DecideDeps): EpochMs | undefined {
   const ends: number[] = []
   if (principal.kind === 'user') ends.push(livesUntil(principal.session, deps.now.settings.session))
+  if (principal.kind === 'machine') ends.push(principal.expiresAt)
   if (maxAgeMs !== undefined) ends.push(deps.clock.wallMs() + maxAgeMs)
   return ends.length === 0 ? undefined : (Math.min(...ends) as EpochMs)
 }

@@ -3,12 +3,21 @@ import { readSessionCookie } from '../session/cookie.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Context, DecideDeps, Decision, LiveSession, Maybe, Refuse, SessionId } from '../types.ts'
 import { StoreUnavailable } from '../types.ts'
+import { bearerOf, loadMachine } from './load-machine.ts'
 
 /** The idle time is written at most this often a session, so that a busy page costs the store one write a minute. */
 export const TOUCH_EVERY_MS = 60_000
 
-/** Who is asking: the session behind the cookie, judged by the clock. Synchronous where the store has it at hand. */
+/**
+ * Who is asking: the machine whose token came, where the route takes such; else the session behind the cookie, judged by
+ * the clock. Synchronous where either is at hand.
+ */
 export function loadPrincipal(c: Context, deps: DecideDeps): Maybe<Decision | undefined> {
+  const bearer = bearerOf(c)
+  return bearer === undefined ? loadUser(c, deps) : loadMachine(c, deps, bearer)
+}
+
+function loadUser(c: Context, deps: DecideDeps): Maybe<Decision | undefined> {
   const { cookies } = c.facts
   const [first, second] = cookies
   if (first === undefined) return noSession(c, 'NO_SESSION')
@@ -70,7 +79,10 @@ function fromStore<T>(ask: () => Maybe<T>): Maybe<T | 'down'> {
 }
 
 function noSession(c: Context, code: 'NO_SESSION' | 'SESSION_EXPIRED'): Decision {
-  return c.facts.wants === 'navigation' ? { kind: 'login', code } : { kind: 'refuse', code, ...routeOf(c) }
+  if (c.facts.wants === 'navigation') return { kind: 'login', code }
+  // RFC 6750 §3: who brings no token is told that one would do, without an error.
+  const challenge = c.route !== undefined && c.route.bearer.length > 0 ? { wwwAuthenticate: 'Bearer' } : {}
+  return { kind: 'refuse', code, ...challenge, ...routeOf(c) }
 }
 
 function routeOf(c: Context): Pick<Refuse, 'route'> {

@@ -1,9 +1,9 @@
-import type { Context, DecideDeps, Decision, Maybe, Refuse, TokenAnswer } from '../types.ts'
+import type { Context, DecideDeps, Decision, Maybe, Refuse, Subject, TokenAnswer } from '../types.ts'
 
 /** The token of the route's service (R9). Without one the answer is 401 NO_TOKEN_AVAILABLE, never a redirect (R10). */
 export function loadToken(c: Context, deps: DecideDeps): Maybe<Decision | undefined> {
   const { route, principal } = c
-  if (route?.service === undefined || principal?.kind !== 'user') return undefined
+  if (route?.service === undefined || principal === undefined || principal.kind === 'anonymous') return undefined
   const service = route.service
   if (deps.now.settings.services.get(service)?.audience === undefined)
     return none(c, deps, service, 'no audience configured')
@@ -11,7 +11,11 @@ export function loadToken(c: Context, deps: DecideDeps): Maybe<Decision | undefi
     correlationId: c.facts.correlationId,
     ...(c.facts.again === undefined ? {} : { rejected: c.facts.again.rejected }),
   }
-  const answer = deps.broker.token({ kind: 'session', session: principal.session }, service, ask)
+  const subject: Subject =
+    principal.kind === 'user'
+      ? { kind: 'session', session: principal.session }
+      : { kind: 'bearer', token: principal.token, issuer: principal.issuer }
+  const answer = deps.broker.token(subject, service, ask)
   return answer instanceof Promise ? answer.then((a) => take(c, deps, service, a)) : take(c, deps, service, answer)
 }
 

@@ -19,6 +19,11 @@ export interface AnswerDeps {
   readonly emit: Emit
 }
 
+/** The client's own Authorization reaches the upstream on public routes, and a machine's where no service token takes its place. */
+export function passesAuthorization(d: Allow): boolean {
+  return d.principal.kind === 'anonymous' || (d.principal.kind === 'machine' && d.route.service === undefined)
+}
+
 /** What the mouths share: everything but the yes is told the same way in header mode and in proxy mode. */
 export function answerNo(d: Exclude<Decision, Allow>, f: RequestFacts, deps: AnswerDeps): Answer {
   switch (d.kind) {
@@ -67,6 +72,8 @@ function refusal(d: Refuse, f: RequestFacts, deps: AnswerDeps): ErrorInfo {
   if (d.wwwAuthenticate !== undefined) headers.push(['WWW-Authenticate', d.wwwAuthenticate])
   const who = whoIs(d.principal)
   const common = { code: d.code, headers, ...(who === undefined ? {} : { who, signOutUrl: `${base}/logout` }) }
+  // A machine whose token is not good is not helped by a page to sign in on.
+  if (d.wwwAuthenticate?.includes('invalid_token') === true) return common
   if (d.code === 'NO_SESSION' || d.code === 'SESSION_EXPIRED') return { ...common, loginUrl: `${base}/login` }
   // Signing in again may bring the token, but a redirect would loop where it does not.
   if (d.code === 'NO_TOKEN_AVAILABLE')
@@ -87,10 +94,16 @@ function whoIs(p: Principal | undefined): string | undefined {
   return p.session.record.sub
 }
 
+function callerOf(p: Principal | undefined): { readonly issuer: string; readonly sub: unknown } | undefined {
+  if (p?.kind === 'user') return p.session.record
+  return p?.kind === 'machine' ? { issuer: p.issuer, sub: p.claims['sub'] } : undefined
+}
+
 function tell(d: Refuse, f: RequestFacts, deps: AnswerDeps): void {
   const correlationId = f.correlationId
-  if (d.code === 'FORBIDDEN' && d.principal?.kind === 'user') {
-    const { issuer, sub } = d.principal.session.record
+  const caller = callerOf(d.principal)
+  if (d.code === 'FORBIDDEN' && caller !== undefined) {
+    const { issuer, sub } = caller
     deps.emit({
       name: 'access_denied',
       correlationId,

@@ -1,5 +1,6 @@
 import type { Allow, Answer, Emit, Generation, RawRequest, Refuse, RequestFacts } from '../types.ts'
 import { compileOurHeaders } from '../identity/header-names.ts'
+import { passesAuthorization } from './answer.ts'
 import { METHOD, readCommon } from './common-facts.ts'
 import { correlationId, single, whoWaits } from './request-headers.ts'
 import { parseTarget } from './target.ts'
@@ -107,14 +108,13 @@ function readPin(target: string, now: Generation): { readonly service?: string; 
 
 /**
  * The yes in header mode: 200 without a body, one value per header. Traefik deletes the client's copy of every listed header
- * that we omit, so what is not said here does not reach the upstream; the client's own Authorization is echoed on public
- * routes, where it must pass. An omitted Cookie means none: what is left after taking ours out is said.
+ * that we omit, so what is not said here does not reach the upstream; the client's own Authorization is echoed where it must
+ * pass. An omitted Cookie means none: what is left after taking ours out is said.
  */
 export function answerTraefikYes(d: Allow, f: RequestFacts): Answer {
   const headers: (readonly [string, string])[] = [...d.set]
   if (f.cookiesForUpstream !== '') headers.push(['Cookie', f.cookiesForUpstream])
-  if (d.principal.kind === 'anonymous' && f.authorization !== undefined)
-    headers.push(['Authorization', f.authorization])
+  if (passesAuthorization(d) && f.authorization !== undefined) headers.push(['Authorization', f.authorization])
   headers.push(['Cache-Control', 'no-store'], ['Content-Length', '0'])
   return { status: 200, headers }
 }

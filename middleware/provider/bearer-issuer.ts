@@ -20,6 +20,7 @@ export function createBearerVerifier(
   const { name, issuer, audience } = o.settings
   const provider = createProvider({
     ...o,
+    keysOnly: true,
     settings: {
       name,
       displayName: name,

@@ -100,11 +100,13 @@ async function discover(
     execute: insecure(o) ? [client.allowInsecureRequests] : [],
   })
   const md = { ...found.serverMetadata() }
-  if (md.jwks_uri === undefined || md.authorization_endpoint === undefined || md.token_endpoint === undefined) {
+  if (o.keysOnly === true) {
+    if (md.jwks_uri === undefined) throw new Error('the metadata lacks jwks_uri')
+  } else if (md.jwks_uri === undefined || md.authorization_endpoint === undefined || md.token_endpoint === undefined) {
     throw new Error('the metadata lacks authorization_endpoint, token_endpoint or jwks_uri')
   }
   // jose does not ask for TLS itself.
-  if (!insecure(o) && new URL(md.jwks_uri).protocol !== 'https:') throw new Error('jwks_uri is not https')
+  if (!insecure(o) && new URL(md.jwks_uri ?? '').protocol !== 'https:') throw new Error('jwks_uri is not https')
   return md
 }
 

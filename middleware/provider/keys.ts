@@ -29,13 +29,16 @@ const ASYMMETRIC = [
   'ML-DSA-65',
   'ML-DSA-87',
 ]
-const TOLERANCE_S = 30
+/** How far another machine's clock may be off. */
+export const CLOCK_TOLERANCE_S = 30
 
 export interface Keys {
   readonly uri: string
   readonly set: RemoteJWKSet
   /** What the provider announces for id tokens, without what is never accepted. */
   readonly algorithms: readonly string[]
+  /** Fetches the keys anew for an unknown `kid`; false where that was done too often lately. */
+  reload(nowMs: number): Promise<boolean>
 }
 
 /**
@@ -45,20 +48,40 @@ export interface Keys {
 export function createKeys(md: ServerMetadata, fetch: Fetch, timeoutMs: number): Keys {
   const uri = md.jwks_uri ?? ''
   const announced = md.id_token_signing_alg_values_supported ?? ['RS256']
+  const mayReload = createAllowance(3, 5_000)
+  const set = createRemoteJWKSet(new URL(uri), {
+    timeoutDuration: timeoutMs,
+    cooldownDuration: 5_000,
+    cacheMaxAge: 600_000,
+    [customFetch]: (url, init) =>
+      recordingFetch(fetch, { into: {}, nowMs: Date.now() })(url, {
+        ...init,
+        headers: Object.fromEntries(init.headers.entries()),
+        body: undefined,
+      }),
+  })
   return {
     uri,
+    set,
+    reload: async (nowMs) => {
+      if (!mayReload(nowMs)) return false
+      await set.reload()
+      return true
+    },
     algorithms: announced.filter((a) => ASYMMETRIC.includes(a)),
-    set: createRemoteJWKSet(new URL(uri), {
-      timeoutDuration: timeoutMs,
-      cooldownDuration: 5_000,
-      cacheMaxAge: 600_000,
-      [customFetch]: (url, init) =>
-        recordingFetch(fetch, { into: {}, nowMs: Date.now() })(url, {
-          ...init,
-          headers: Object.fromEntries(init.headers.entries()),
-          body: undefined,
-        }),
-    }),
+  }
+}
+
+/** So many at once, then one in every `perMs`: keys that rotate are found at once, made-up `kid`s cost the issuer little. */
+function createAllowance(most: number, perMs: number): (nowMs: number) => boolean {
+  let left = most
+  let since = 0
+  return (nowMs) => {
+    left = Math.min(most, left + Math.max(0, nowMs - since) / perMs)
+    since = nowMs
+    if (left < 1) return false
+    left -= 1
+    return true
   }
 }
 
@@ -72,19 +95,24 @@ export type Verified =
   | { readonly kind: 'unverifiable'; readonly reason: string }
 
 /** Signature, time and whatever `checks` name. Reasons carry jose's code and the claim's name, never a value. */
-export async function verifySigned(
-  keys: Keys,
-  jwt: string,
-  nowMs: number,
-  checks: JWTVerifyOptions & { readonly anyAlgorithm?: boolean },
-): Promise<Verified> {
+export async function verifySigned(keys: Keys, jwt: string, nowMs: number, checks: Checks): Promise<Verified> {
+  const first = await tryKeys(keys, jwt, nowMs, checks)
+  if (first.kind !== 'rejected' || !first.unknownKey) return first
+  // jose fetches again by itself, but not within five seconds of the last time: a key may rotate any moment.
+  const fresh = await keys.reload(nowMs).catch(judge)
+  return fresh === true ? tryKeys(keys, jwt, nowMs, checks) : fresh === false ? first : fresh
+}
+
+type Checks = JWTVerifyOptions & { readonly anyAlgorithm?: boolean }
+
+async function tryKeys(keys: Keys, jwt: string, nowMs: number, checks: Checks): Promise<Verified> {
   const { anyAlgorithm, ...rest } = checks
   try {
     const { payload, protectedHeader } = await jwtVerify(jwt, keys.set, {
       ...rest,
       algorithms: anyAlgorithm === true ? ASYMMETRIC : [...keys.algorithms],
       currentDate: new Date(nowMs),
-      clockTolerance: TOLERANCE_S,
+      clockTolerance: CLOCK_TOLERANCE_S,
     })
     const { alg, typ } = protectedHeader
     return { kind: 'verified', claims: payload, header: typ === undefined ? { alg } : { alg, typ } }

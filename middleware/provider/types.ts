@@ -17,6 +17,8 @@ export interface ProviderOptions {
   readonly emit: Emit
   readonly random: (bytes: number) => Uint8Array
   readonly fetch?: Fetch
+  /** Nothing but the signing keys is wanted of it, so nothing else has to be in its metadata. */
+  readonly keysOnly?: boolean
   /** One exchange with the provider, body included. Default 10 s (openid-client's own would be 30 s). */
   readonly timeoutMs?: number
 }

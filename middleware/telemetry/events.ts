@@ -25,6 +25,9 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   session_ended: { level: 'info', msg: (f) => `session_ended reason=${String(f['reason'])}` },
   access_denied: { level: 'warn', msg: (f) => `access_denied route=${String(f['route'])}` },
   // boundary
+  bearer_rejected: { level: 'warn', msg: (f) => `bearer_rejected route=${String(f['route'])}` },
+  bearer_issuer_down: { level: 'error', msg: 'bearer_issuer_down' },
+  bearer_issuer_up: { level: 'info', msg: 'bearer_issuer_up' },
   untrusted_peer: { level: 'warn', msg: (f) => `untrusted_peer peer=${String(f['peer'])}` },
   client_address_unknown: { level: 'warn', msg: (f) => `client_address_unknown peer=${String(f['peer'])}` },
   request_refused: { level: 'warn', msg: 'request_refused' },

@@ -297,6 +297,15 @@ for (const [what, files, found] of ROUTE_FAULTS)
       found.map((f) => `routes.yaml:${f}`),
     ))
 
+test('a bearer issuer whose audience is the login client’s id at the same provider is refused', () => {
+  const at = (issuer: string, audience: string): string[] =>
+    faults(settings({}, `bearer_issuers: { p: { issuer: "${issuer}", audience: ${audience} } }\n`))
+  assert.deepEqual(at('https://idp.example.com', 'bff-server'), ['settings.yaml:4 BEARER_AUDIENCE'])
+  assert.deepEqual(at('https://idp.example.com/', 'bff-server'), ['settings.yaml:4 BEARER_AUDIENCE'])
+  assert.deepEqual(at('https://idp.example.com', 'api'), [])
+  assert.deepEqual(at('https://partner.example.com', 'bff-server'), [])
+})
+
 test('R16 a second client with the login client’s id is refused, and the two-client rule is named', () => {
   assert.deepEqual(faults(settings({}, 'clients: { m: { client_id: bff-server, client_secret: s } }\n')), [
     'settings.yaml:4 LOGIN_CLIENT_REUSED',

@@ -14,6 +14,8 @@ it('a bearer issuer’s tokens are checked by its keys, for our audience, withou
   const good = bad.accessToken({ aud: 'https://api.example.com' })
   assert.equal((await verifier.verify(good))['sub'], 'alice')
   assert.equal(verifier.issuer(), bad.issuer)
+  const keycloak = bad.accessToken({ aud: ['account', 'https://api.example.com'], typ: 'Bearer', azp: 'robot' })
+  assert.equal((await verifier.verify(keycloak))['azp'], 'robot')
   const wrong = [
     bad.accessToken({ aud: 'other' }),
     bad.accessToken({ aud: 'https://api.example.com', exp: 1 }),
@@ -26,6 +28,16 @@ it('a bearer issuer’s tokens are checked by its keys, for our audience, withou
       { header: { typ: 'logout+jwt' } },
     ),
     'junk',
+    // Other tokens that the same issuer signs for the same audience.
+    bad.accessToken({ aud: 'https://api.example.com', sub: undefined }),
+    bad.accessToken({ aud: 'https://api.example.com', sub: '' }),
+    bad.accessToken({
+      aud: 'https://api.example.com',
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+    }),
+    ...['ID', 'Refresh', 'Offline', 'Logout'].map((typ) => bad.accessToken({ aud: 'https://api.example.com', typ })),
+    ...['nonce', 'at_hash', 'c_hash'].map((name) => bad.accessToken({ aud: 'https://api.example.com', [name]: 'x' })),
+    bad.accessToken({ aud: 'https://api.example.com', token_use: 'id' }),
   ]
   for (const token of wrong) await assert.rejects(verifier.verify(token), ProviderRejected)
   verifier.close()

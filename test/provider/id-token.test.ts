@@ -142,15 +142,13 @@ describe('the id token of a sign-in', () => {
     }
   })
 
-  it('takes a key that the provider rotated in, seconds after the last look', async (t) => {
+  it('takes a key that the provider rotated in, right after the last look', async () => {
     const jwks = bad.on.get('/jwks')!
-    t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const fresh = createProvider(options(providerSettings(bad.issuer)))
-    const token = bad.sign({ iss: bad.issuer, aud: 'api', exp: NOW + 600 })
+    const token = bad.sign({ iss: bad.issuer, aud: 'api', sub: 'robot', exp: NOW + 600 })
     bad.on.set('/jwks', () => ({ json: { keys: [] } }))
     await assert.rejects(fresh.verifyAccessToken(token, 'api'), (e) => e instanceof ProviderRejected)
     bad.on.set('/jwks', jwks)
-    t.mock.timers.tick(6_000)
     assert.equal((await fresh.verifyAccessToken(token, 'api'))['aud'], 'api')
     fresh.close()
   })

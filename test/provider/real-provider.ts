@@ -25,9 +25,11 @@ export async function startRealProvider(o: {
   readonly accessTokenTtlS?: number
   /** Grant types and listeners of a test's own. */
   readonly extend?: (oidc: OidcProvider) => void
+  /** Where one was before: the same issuer with other keys, or come back from an outage. */
+  readonly port?: number
 }): Promise<RealProvider> {
   const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(o.port ?? 0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const base = baseConfiguration(o.clients, o.useGrantedResource ?? true, o.par ?? true, o.accessTokenTtlS ?? 300)
   const oidc = new OidcProvider(issuer, { ...base, ...o.configuration })
