@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { formatFinding, loadConfig } from '../config/load.ts'
 import type { Settings } from '../config/types.ts'
 import { systemClock } from '../middleware/clock.ts'
-import { livesUntil } from '../middleware/login/current-session.ts'
+import { endsAt, livesUntil } from '../middleware/login/current-session.ts'
 import { createEnder, type Ender } from '../middleware/login/end.ts'
 import { createProvider } from '../middleware/provider/provider.ts'
 import { openStores, type Stores } from '../middleware/session/open-stores.ts'
@@ -80,7 +80,8 @@ function isUsage(a: SessionsArgs): boolean {
 async function list(stores: Stores, settings: Settings, json: boolean, print: Print): Promise<number> {
   let count = 0
   if (json) {
-    for await (const s of live(stores, settings)) print(`${count++ === 0 ? '[' : ','}${JSON.stringify(asJson(s))}`)
+    for await (const s of live(stores, settings))
+      print(`${count++ === 0 ? '[' : ','}${JSON.stringify(asJson(s, settings))}`)
     print(count === 0 ? '[]' : ']')
     return 0
   }
@@ -99,15 +100,16 @@ async function* live(stores: Stores, settings: Settings): AsyncIterable<LiveSess
   for await (const s of stores.sessions.list()) if (livesUntil(s, settings.session) > Date.now()) yield s
 }
 
-function asJson({ record: r, idleUntil }: LiveSession): object {
+function asJson(s: LiveSession, settings: Settings): object {
+  const r = s.record
   return {
     id: r.handle,
     sub: r.sub,
     issuer: r.issuer,
     provider: r.provider,
     created_at: iso(r.createdAt),
-    expires_at: iso(r.expiresAt),
-    idle_expires_at: iso(Math.min(idleUntil, r.expiresAt)),
+    expires_at: iso(endsAt(s, settings.session)),
+    idle_expires_at: iso(livesUntil(s, settings.session)),
     ip: r.ip,
     user_agent: r.userAgent,
   }

@@ -60,7 +60,9 @@ export function prepare(db: DatabaseSync) {
     ),
     record: p('SELECT record FROM sessions WHERE id = ? AND record IS NOT NULL'),
     saveRecord: p('UPDATE sessions SET record = ?, revision = revision + 1 WHERE id = ?'),
-    probe: p("INSERT INTO meta (key, value) VALUES ('probe', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"),
+    // As much as a large session takes: on a full disk a small write may still find room.
+    probe: p("INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', zeroblob(65536))"),
+    dropProbe: p("DELETE FROM meta WHERE key = 'probe'"),
     getShared: p('SELECT value FROM shared WHERE key = ? AND until > ?'),
     putShared: p(
       'INSERT INTO shared (key, value, until) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, until = excluded.until',

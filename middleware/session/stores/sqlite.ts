@@ -50,12 +50,22 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
   /** Why the file that is open is not the one that others find under its name; nothing of it is answered then. */
   let away: string | undefined
 
+  /** Whether an outage of writes is over: a small write that found room does not say so. */
+  const canWrite = (): boolean => {
+    try {
+      sql.probe.run()
+      sql.dropProbe.run()
+      return true
+    } catch {
+      return false
+    }
+  }
   const guard = <T>(kind: OutageKind, work: () => T): T => {
     try {
       if (!db.isOpen) throw new Error('the database is closed')
       if (away !== undefined) throw new Error(away)
       const result = work()
-      outage.over(kind)
+      if (kind === 'read' || outage.detail() === undefined || canWrite()) outage.over(kind)
       return result
     } catch (e) {
       outage.begins(away === undefined ? kind : 'connection', e instanceof Error ? e.message : 'failed')
@@ -190,8 +200,9 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
       try {
         guard('read', () => sql.exists.get(''))
         // Reading goes on while the disk is full: whether writing is over nobody may ask for a while.
-        if (outage.detail() !== undefined) guard('write', () => sql.probe.run())
-        return { up: true, warnings: [] }
+        if (outage.detail() !== undefined && canWrite()) outage.over('write')
+        const detail = outage.detail()
+        return detail === undefined ? { up: true, warnings: [] } : { up: false, detail, warnings: [] }
       } catch {
         return { up: false, detail: outage.detail() ?? 'failed', warnings: [] }
       }
