@@ -22,6 +22,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json cli.ts app.ts compose.ts ./
 COPY commands ./commands
 COPY config ./config
+COPY listeners ./listeners
 COPY middleware ./middleware
 COPY proxy ./proxy
 # The one writable place: SQLite's folder. The root file system may be read-only.

@@ -9,6 +9,9 @@ import { createTelemetry, type Telemetry } from '../middleware/telemetry/telemet
 /** Changed files are looked at this often: polling also sees a ConfigMap's symlinks swapped, where watching does not. */
 const POLL_MS = 1000
 
+/** A Ctrl-C reaches us twice where npm passes on what the terminal has sent to us already. */
+const SAME_KEY_MS = 300
+
 /**
  * `traefik-bff serve`: runs until SIGTERM or SIGINT. A config fault stops the start with every fault listed; a bad reload
  * keeps the old config and says so. Resolves with the exit code.
@@ -39,13 +42,28 @@ export async function serve(dir: string, env: NodeJS.ProcessEnv): Promise<number
       (now, before) => now.mtimeMs !== before.mtimeMs && again(),
     )
   process.on('SIGHUP', again)
-  await new Promise<void>((resolve) => {
-    process.once('SIGTERM', () => resolve())
-    process.once('SIGINT', () => resolve())
-  })
+  const { first, hurry } = signals()
+  const signal = await first
   for (const file of files) unwatchFile(file)
-  await app.stop()
+  await app.stop({ atOnce: signal === 'SIGINT', hurry })
+  // Whatever an impatient end left open must not keep the process.
+  if (hurry.aborted) process.exit(1)
   return 0
+}
+
+/** SIGTERM drains; Ctrl-C ends without waiting for balancers; the second signal of either kind cuts what is in hand. */
+function signals(): { readonly first: Promise<NodeJS.Signals>; readonly hurry: AbortSignal } {
+  const again = new AbortController()
+  const first = new Promise<NodeJS.Signals>((resolve) => {
+    let askedAt: number | undefined
+    for (const name of ['SIGTERM', 'SIGINT'] as const)
+      process.on(name, () => {
+        askedAt ??= performance.now()
+        if (performance.now() - askedAt > SAME_KEY_MS) again.abort()
+        resolve(name)
+      })
+  })
+  return { first, hurry: again.signal }
 }
 
 function readOrExplain(dir: string, env: NodeJS.ProcessEnv): Settings | number {

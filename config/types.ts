@@ -140,6 +140,8 @@ export interface ServerSettings {
   readonly verifyTls?: { readonly cert: string; readonly key: string; readonly clientCa?: string }
   readonly adminListen?: ListenAddress
   readonly adminToken?: Secret
+  /** After SIGTERM, how long at most new connections are still taken. */
+  readonly drainDelayMs: number
   readonly trustedProxies: readonly string[]
   readonly clientIp: { readonly header: string; readonly hops: number }
   /** `/auth`: no trailing slash. */

@@ -65,6 +65,7 @@ function buildServer({ settings: { server: s }, settings }: Source, dir: string)
             ...(tls.client_ca === undefined ? {} : { clientCa: path(tls.client_ca) }),
           },
         }),
+    drainDelayMs: s.drain_delay,
     trustedProxies: s.trusted_proxies,
     clientIp: s.client_ip,
     basePath: s.base_path,

@@ -3,7 +3,7 @@ import { parseListen, parseTrusted } from '../values/net.ts'
 import { parseBasePath } from '../values/path.ts'
 import { parseOrigin, parsePublicUrl } from '../values/url.ts'
 import { parseHeaderToken } from '../values/words.ts'
-import { about, count, list, parsed, secretText, section, text } from './parts.ts'
+import { about, count, duration, list, parsed, secretText, section, text } from './parts.ts'
 
 const verifyTls = section({
   cert: text()
@@ -49,6 +49,13 @@ export const server = section({
   admin_token: secretText()
     .optional()
     .meta(about('Bearer token wanted by `/explain` and all that changes state, unless the listener is on loopback.')),
+  drain_delay: duration('0s', '10m')
+    .prefault('5s')
+    .meta(
+      about(
+        'After SIGTERM `/ready` says no, and for so long at most new connections are still taken while balancers notice. Shorter where nobody asks `/ready?scope=local` and no request comes.',
+      ),
+    ),
   trusted_proxies: list(parsed(parseTrusted))
     .prefault([])
     .meta(

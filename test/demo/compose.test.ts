@@ -52,7 +52,7 @@ test('localhost is one place for the service and the parts, and what runs our co
 
 test('the image copies every folder that the service imports from, runs as nobody special, and says when it is ill', () => {
   const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
-  for (const folder of ['commands', 'config', 'middleware', 'proxy'])
+  for (const folder of ['commands', 'config', 'listeners', 'middleware', 'proxy'])
     assert.match(dockerfile, new RegExp(`^COPY ${folder} \\./${folder}$`, 'm'))
   for (const file of ['cli.ts', 'app.ts', 'compose.ts'])
     assert.match(dockerfile, new RegExp(`^COPY .*\\b${file}\\b`, 'm'))

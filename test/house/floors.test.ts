@@ -11,7 +11,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['middleware'],
   ['proxy'],
   ['traefik'],
-  ['app.ts', 'compose.ts'],
+  ['app.ts', 'compose.ts', 'listeners'],
   ['commands'],
   ['cli.ts'],
 ]
@@ -48,7 +48,7 @@ const floorOf = (file: string): number => FLOORS.findIndex((names) => names.incl
 const roomOf = (file: string): number =>
   file.startsWith(`middleware${sep}`) ? ROOMS.indexOf(file.split(sep)[1] ?? '') : -1
 const product = [
-  ...['config', 'middleware', 'proxy', 'traefik', 'commands'].flatMap(files),
+  ...['config', 'middleware', 'proxy', 'traefik', 'listeners', 'commands'].flatMap(files),
   'app.ts',
   'compose.ts',
   'cli.ts',

@@ -1,0 +1,82 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Composed, LongLived } from '../compose.ts'
+import { health, ready } from '../middleware/endpoints/health.ts'
+import { json } from '../middleware/endpoints/session.ts'
+import { writeHttp1 } from '../middleware/mouths/http1.ts'
+import type { Answer } from '../middleware/types.ts'
+import type { Deployment } from './deployment.ts'
+import { siblingAnswer } from './main.ts'
+import type { Traffic } from './traffic.ts'
+
+export interface AdminDeps {
+  readonly long: LongLived
+  readonly isDraining: () => boolean
+  readonly deployment: Deployment
+  readonly traffic: Traffic
+  /** A sibling is about to listen on this port too. */
+  readonly onSibling: () => void
+}
+
+/** The admin listener: health, readiness and metrics. */
+export async function serveAdmin(
+  req: IncomingMessage,
+  res: ServerResponse,
+  now: Composed,
+  deps: AdminDeps,
+): Promise<void> {
+  const head = req.method === 'HEAD'
+  // `//` and the like are no URL to a parser: a rejection that nobody takes would end the process.
+  const url = URL.parse(`http://admin.invalid${req.url ?? '/'}`)
+  try {
+    const answer =
+      url?.host === 'admin.invalid' ? await adminAnswer(req, url, now, deps) : json(400, { error: 'bad request' })
+    writeHttp1(res, answer, head)
+  } catch (e) {
+    deps.long.telemetry.emit({
+      name: 'bug',
+      fields: { where: 'admin', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
+    })
+    if (res.headersSent) res.destroy()
+    else writeHttp1(res, json(500, { error: 'internal error' }), head)
+  }
+}
+
+async function adminAnswer(req: IncomingMessage, url: URL, now: Composed, deps: AdminDeps): Promise<Answer> {
+  const { metrics } = deps.long.telemetry
+  const readiness = (scope: string | null): Promise<Answer> =>
+    ready(scope, {
+      sessions: deps.long.sessions,
+      providers: now.providers,
+      isDraining: deps.isDraining,
+      faults: deps.long.telemetry.faults,
+      setStoreUp: metrics.setStoreUp,
+      setProviderUp: metrics.setProviderUp,
+    })
+  if (req.method !== 'GET' && req.method !== 'HEAD')
+    return json(405, { error: 'method not allowed' }, [['Allow', 'GET, HEAD']])
+  switch (url.pathname) {
+    case '/health': {
+      const sibling = siblingAnswer(req, deps.deployment)
+      if (sibling !== undefined) deps.onSibling()
+      return sibling ?? health()
+    }
+    case '/ready': {
+      const scope = url.searchParams.get('scope')
+      if (scope === 'local') deps.traffic.probed()
+      return readiness(scope)
+    }
+    case '/metrics': {
+      await readiness(null)
+      return {
+        status: 200,
+        headers: [
+          ['Content-Type', metrics.contentType],
+          ['Cache-Control', 'no-store'],
+        ],
+        body: await metrics.text(),
+      }
+    }
+    default:
+      return json(404, { error: 'not found', endpoints: ['/health', '/ready', '/ready?scope=local', '/metrics'] })
+  }
+}

@@ -1,0 +1,89 @@
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Clock } from '../middleware/types.ts'
+import { shut } from './shut.ts'
+import type { Traffic } from './traffic.ts'
+
+/** A listener, as far as its end goes: last call, shut, finish, in this order. */
+export interface Door {
+  /** Whoever is answered from now on is told to take another connection next time. */
+  lastCall(): void
+  /** No new connections. */
+  shut(): Promise<void>
+  /** Resolves when the last connection has ended by itself, or was cut because `cut` aborted. After `shut`. */
+  finish(cut: AbortSignal): Promise<void>
+}
+
+export interface HttpDoor extends Door {
+  readonly server: Server
+}
+
+/** Over 16 kB of headers Node says 431 to that request alone; a client that sends slowly holds nothing for long. */
+export const SERVER_LIMITS = {
+  maxHeaderSize: 16_384,
+  headersTimeout: 15_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 120_000,
+}
+
+/** A connection on which nothing came yet: its first request may be on its way, or a browser opened it ahead. */
+const MUTE_MS = 1000
+
+/** An HTTP/1.1 listener. `Connection: close` on each last answer lets clients move without a request lost (RFC 9112 §9.6). */
+export function createHttpDoor(
+  options: ServerOptions,
+  serve: (req: IncomingMessage, res: ServerResponse) => void,
+  o: { readonly clock: Clock; readonly traffic: Traffic | undefined },
+): HttpDoor {
+  const inHand = new Set<ServerResponse>()
+  /** By connection: when it was opened, and how many requests are in hand on it. */
+  const sockets = new Map<Socket, { readonly since: number; requests: number; served: boolean }>()
+  let last = false
+  const server = createServer({ ...SERVER_LIMITS, ...options }, (req, res) => {
+    o.traffic?.seen()
+    if (last) res.shouldKeepAlive = false
+    inHand.add(res)
+    const at = sockets.get(req.socket)
+    if (at !== undefined) at.requests += 1
+    res.once('close', () => {
+      inHand.delete(res)
+      if (at !== undefined) {
+        at.requests -= 1
+        at.served = true
+      }
+    })
+    serve(req, res)
+  })
+  server.on('connection', (socket: Socket) => {
+    o.traffic?.seen()
+    sockets.set(socket, { since: o.clock.monoMs(), requests: 0, served: false })
+    socket.once('close', () => sockets.delete(socket))
+  })
+  // A WebSocket is its proxy's to end.
+  server.on('upgrade', (req) => {
+    const at = sockets.get(req.socket)
+    if (at !== undefined) at.requests += 1
+  })
+  const sweep = (): void => {
+    for (const [socket, at] of sockets)
+      if (at.requests === 0 && (at.served || o.clock.monoMs() - at.since > MUTE_MS)) socket.destroy()
+  }
+  return {
+    server,
+    lastCall: () => {
+      last = true
+      for (const res of inHand) if (!res.headersSent) res.shouldKeepAlive = false
+    },
+    shut: () => shut(server),
+    finish: async (cut) => {
+      while (sockets.size > 0 && !cut.aborted) {
+        // One that falls idle only now would be kept for the next request, which never comes.
+        sweep()
+        if (sockets.size > 0) await o.clock.sleep(20, cut)
+      }
+      for (const socket of sockets.keys()) socket.destroy()
+      // Ends what http keeps beside the socket.
+      server.close()
+    },
+  }
+}

@@ -1,0 +1,71 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Composed } from '../compose.ts'
+import { health } from '../middleware/endpoints/health.ts'
+import { rawFromHttp1, writeHttp1 } from '../middleware/mouths/http1.ts'
+import type { Answer } from '../middleware/types.ts'
+import type { Proxy } from '../proxy/proxy.ts'
+import { writeAnswerRaw } from '../proxy/write-answer.ts'
+import { DEPLOYMENT_HEADER, type Deployment } from './deployment.ts'
+import { pathOf, verifyAnswer } from './verify.ts'
+
+/** The main listener: checks over HTTP/1.1, the browser's endpoints, proxied routes, and nothing else. */
+export function serveMain(
+  req: IncomingMessage,
+  res: ServerResponse,
+  now: Composed,
+  proxy: Proxy,
+  deployment: Deployment,
+): void {
+  const path = pathOf(req.url ?? '/')
+  if (now.verifyPaths.has(path)) {
+    serveVerify(req, res, now)
+    return
+  }
+  if (isEndpoint(path, now)) {
+    const sibling =
+      path === `${now.generation.settings.server.basePath}/health` ? siblingAnswer(req, deployment) : undefined
+    if (sibling === undefined) now.express(req, res)
+    else writeHttp1(res, sibling, false)
+    return
+  }
+  proxy.handleRequest(req, res)
+}
+
+function isEndpoint(path: string, now: Composed): boolean {
+  return path === '/api/auth/session' || path.startsWith(`${now.generation.settings.server.basePath}/`)
+}
+
+/** Handshakes are the proxy's; what is ours is never an upstream's, and switches to nothing. */
+export function upgradeMain(req: IncomingMessage, socket: Duplex, head: Buffer, now: Composed, proxy: Proxy): void {
+  if (isEndpoint(pathOf(req.url ?? '/'), now)) refuseUpgrade(socket, now)
+  else proxy.handleUpgrade(req, socket, head)
+}
+
+function refuseUpgrade(socket: Duplex, now: Composed): void {
+  socket.on('error', () => socket.destroy())
+  const asker = { wants: 'upgrade', acceptLanguage: '', correlationId: '' } as const
+  writeAnswerRaw(socket, now.verifyDeps.errorAnswer({ code: 'NO_ROUTE', status: 404 }, asker))
+}
+
+/** Over HTTP/1.1, on whichever listener. */
+export function serveVerify(req: IncomingMessage, res: ServerResponse, now: Composed): void {
+  const head = req.method === 'HEAD'
+  const answer = verifyAnswer(rawFromHttp1(req), now)
+  if (answer instanceof Promise) void answer.then((a) => writeHttp1(res, a, head))
+  else writeHttp1(res, answer, head)
+}
+
+/** Health with the proof that a sibling asked for; undefined where nobody did. */
+export function siblingAnswer(req: IncomingMessage, deployment: Deployment): Answer | undefined {
+  const asked = req.headers[DEPLOYMENT_HEADER.toLowerCase()]
+  const proof = typeof asked === 'string' ? deployment.answer(asked) : undefined
+  if (proof === undefined) return undefined
+  const answer = health()
+  return { ...answer, headers: [...answer.headers, [DEPLOYMENT_HEADER, proof]] }
+}
+
+/** Other protocols (h2c) are not switched to: such a request is one like any other (CVE-2026-88008). */
+export function isWebSocket(req: IncomingMessage): boolean {
+  return req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket'
+}
