@@ -117,7 +117,7 @@ export async function startService(o: ServiceOptions = {}): Promise<Service> {
       app.reload(again.settings)
     },
     stop: async () => {
-      await app.stop()
+      await app.stop({ atOnce: true })
       await provider.close()
       rmSync(dir, { recursive: true, force: true })
     },
