@@ -94,3 +94,54 @@ describe('a WebSocket handshake to an endpoint of ours', () => {
     })
   }
 })
+
+describe('nothing about a request but its session opens a session route', () => {
+  for (const [what, uri, headers] of [
+    ['the User-Agent of a health check (GHSA-5hvv)', '/plain/1', { 'user-agent': 'kube-probe/1.30' }],
+    ['another one', '/plain/1', { 'user-agent': 'GoogleHC/1.0' }],
+    ['an event stream', '/plain/1', { accept: 'text/event-stream' }],
+    ['Authorization: Bearer junk (CVE-2022-29226)', '/plain/1', { authorization: 'Bearer junk' }],
+    ['Authorization: Basic', '/plain/1', { authorization: 'Basic YTpi' }],
+    ['?access_token= (CVE-2022-29226)', '/plain/1?access_token=junk', {}],
+    ['a callback query', '/plain/1?code=x&state=y', {}],
+    ['a logout query', '/plain/1?logout=true', {}],
+    ['Upgrade: h2c (CVE-2026-88008)', '/plain/1', { 'http2-settings': 'AAMAAABkAAQAAP__' }],
+    [
+      'X-Original-URI of a public path (GHSA-5wcc)',
+      '/plain/1',
+      { 'x-original-uri': '/open/1', 'x-original-url': '/open/1' },
+    ],
+    ['X-Rewrite-URL', '/plain/1', { 'x-rewrite-url': '/open/1' }],
+    ['X-Forwarded-Prefix', '/plain/1', { 'x-forwarded-prefix': '/open' }],
+    ['X-HTTP-Method-Override', '/plain/1', { 'x-http-method-override': 'OPTIONS' }],
+    [
+      'the words of a preflight',
+      '/plain/1',
+      { 'access-control-request-method': 'GET', origin: 'https://evil.example' },
+    ],
+  ] as const) {
+    test(`${what} does not`, async () => {
+      const res = await s.verify(uri, { headers })
+      assert.equal(res.status, 401)
+      assert.equal(res.headers.get('authorization'), null)
+    })
+  }
+
+  test('a spoofed OPTIONS, a lower-case or foreign method does not', async () => {
+    for (const method of ['OPTIONS', 'get', 'FOO', 'CONNECT', 'TRACE'])
+      assert.ok([400, 401].includes((await s.verify('/plain/1', { method })).status), method)
+  })
+
+  test('our own endpoints as the target of a check are no route', async () => {
+    for (const uri of ['/auth/callback', '/auth/login', '/auth/verify', '/auth/health', '/auth/x'])
+      assert.notEqual((await s.verify(uri)).status, 200, uri)
+  })
+
+  test('trailers carry nothing that is read (CVE-2026-88004)', async () => {
+    const got = await bytes(
+      s.url,
+      `POST /auth/logout HTTP/1.1\r\nHost: ${PUBLIC_HOST}\r\nX-Forwarded-Host: ${PUBLIC_HOST}\r\nOrigin: https://evil.example\r\nTransfer-Encoding: chunked\r\nTrailer: Origin\r\nConnection: close\r\n\r\n0\r\nOrigin: ${ORIGIN}\r\n\r\n`,
+    )
+    assert.match(got, /^HTTP\/1\.1 403 /)
+  })
+})

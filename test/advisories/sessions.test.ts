@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { loadConfig } from '../../config/load.ts'
+import { send } from '../support/client.ts'
+import { ORIGIN, startService, type Service } from '../support/service.ts'
+
+let s: Service
+before(async () => {
+  s = await startService({
+    settings: (base) => {
+      delete base.server['public_url']
+      base.server['public_urls'] = [ORIGIN, 'http://other.localhost:8000']
+    },
+  })
+})
+after(() => s.stop())
+
+const withCookie = (cookie: string, headers: Record<string, string> = {}): Promise<Response> =>
+  s.verify('/plain/1', { headers: { cookie, ...headers } })
+
+test('a malformed cookie is no session, and carries no identity of the client own either (CVE-2026-25748)', async () => {
+  for (const value of [
+    's%3A',
+    '%',
+    '%00',
+    '%ZZ',
+    '"',
+    's:.',
+    `s%3A${'a'.repeat(43)}.`,
+    'x'.repeat(9000),
+    '[]',
+    'null',
+  ]) {
+    const res = await withCookie(`bff_session=${value}`, { 'x-user-id': 'mallory' })
+    assert.equal(res.status, 401, value.slice(0, 20))
+    assert.equal(res.headers.get('x-user-id'), null)
+  }
+})
+
+test('two cookies of one name, the bad one first or last, are refused: neither wins', async () => {
+  const alice = await s.signIn()
+  const good = alice.cookies.get('bff_session')?.value ?? ''
+  for (const cookie of [`bff_session=bad; bff_session=${good}`, `bff_session=${good}; bff_session=bad`])
+    assert.equal((await withCookie(cookie)).status, 400)
+})
+
+test('a planted cookie is not the session that a sign-in opens (fixation, GHSA-f24x)', async () => {
+  const mallory = await s.signIn()
+  const planted = mallory.cookies.get('bff_session')
+  assert.ok(planted !== undefined)
+  const victim = s.client()
+  victim.cookies.set('bff_session', planted)
+  await s.signIn(victim, '/auth/login?prompt=login')
+  assert.notEqual(victim.cookies.get('bff_session')?.value, planted.value)
+  assert.equal((await withCookie(`bff_session=${planted.value}`)).status, 401, 'what was planted is worth nothing now')
+})
+
+test('a session of one site is none on another, also right after it was warm there (GHSA-qvp4)', async () => {
+  const alice = await s.signIn()
+  const cookie = alice.header('/plain')
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await withCookie(cookie)).status, 200)
+    assert.equal((await withCookie(cookie, { 'x-forwarded-host': 'other.localhost:8000' })).status, 401)
+  }
+})
+
+test('a warm yes of one route is no yes of another', async () => {
+  const alice = await s.signIn()
+  assert.equal((await s.verify('/plain/1', { client: alice })).status, 200)
+  assert.equal((await s.verify('/open/shut', { client: alice })).status, 403)
+  assert.equal((await s.verify('/plain/1', { client: alice, pin: 'orders' })).status, 403)
+})
+
+test('a cookie replayed after sign-out is worth nothing, and no request that was under way brings it back', async () => {
+  const alice = await s.signIn()
+  const cookie = alice.header('/plain')
+  const token = alice.cookies.get('_csrf_token')?.value ?? ''
+  const underWay = Array.from({ length: 10 }, () => s.verify('/orders/1', { headers: { cookie } }))
+  const out = await alice.post('/auth/logout', '', { 'x-csrf-token': token, origin: ORIGIN })
+  assert.equal(out.status, 200)
+  await Promise.all(underWay)
+  for (let i = 0; i < 3; i++) assert.equal((await withCookie(cookie)).status, 401)
+})
+
+test('there is no default secret: without one, or with a short one, nothing starts', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'bff-secret-'))
+  try {
+    for (const session of ['{}', '{ secret: secret }', `{ secret: "${'a'.repeat(31)}" }`]) {
+      writeFileSync(
+        join(dir, 'settings.yaml'),
+        `server: { public_url: "${ORIGIN}" }\nauth: { issuer: "http://localhost:9", client_id: x, client_secret: y }\nsession: ${session}\n`,
+      )
+      writeFileSync(join(dir, 'routes.yaml'), 'services: {}\nroutes: []\n')
+      assert.equal(loadConfig(dir, {}).ok, false, session)
+    }
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+})
+
+test('answers that open a session, or say who somebody is, are kept by no cache (CVE-2025-48947)', async () => {
+  const alice = await s.signIn()
+  for (const path of ['/api/auth/session', '/auth/csrf', '/auth/login', '/auth/logout', '/auth/sessions']) {
+    const res = await send(s.url + path, {
+      headers: { 'x-forwarded-host': 'localhost:8000', cookie: alice.header(path) },
+    })
+    assert.match(res.headers.get('cache-control') ?? '', /no-store/, path)
+  }
+  assert.match((await s.verify('/plain/1', { client: alice })).headers.get('cache-control') ?? '', /no-store/)
+})
