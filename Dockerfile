@@ -25,8 +25,8 @@ COPY config ./config
 COPY listeners ./listeners
 COPY middleware ./middleware
 COPY proxy ./proxy
-# The one writable place: SQLite's folder. The root file system may be read-only.
-RUN install -d -o node -g node -m 0700 /data
+# The one writable place: SQLite's folder and `session.state_dir`, whose default is ./data. The root file system may be read-only.
+RUN install -d -o node -g node -m 0700 /data && ln -s /data /app/data
 VOLUME /data
 USER node
 EXPOSE 4181 4190

@@ -33,7 +33,7 @@ export const session = section({
     .prefault('./data')
     .meta(
       about(
-        'With Redis: a folder for what must outlive a restored snapshot, which is when `sessions revoke --all` was last run. With SQLite that lies beside the database.',
+        'A folder for what must outlive a restored snapshot: when `sessions revoke --all` was last run. With SQLite that lies beside the database, and here too where the folder is there.',
         { restart: true },
       ),
     ),

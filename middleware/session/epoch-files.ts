@@ -9,6 +9,12 @@ export interface EpochFiles {
   write(at: EpochMs): void
 }
 
+export interface EpochPlaces {
+  readonly main?: string
+  readonly copies: readonly string[]
+  readonly older: readonly string[]
+}
+
 /** A file as it is written. */
 interface Text {
   readonly v: number
@@ -16,11 +22,11 @@ interface Text {
 }
 
 /**
- * Keeps the epoch in small files of mode 0600: the first is the one in use, the others are read too (a name under an older
- * secret). A folder that cannot be written is a warning, not a failure: the epoch then lives in the store and in memory.
+ * Keeps the epoch in small files of mode 0600. `where.main` is made and written; `where.copies` are written where their folder is
+ * there already; `where.older` are only read (names under older secrets). A folder that cannot be written is a warning, not a failure: the epoch then lives in the store and in memory.
  */
-export function openEpochFiles(paths: readonly string[], emit: Emit): EpochFiles {
-  const files = paths.map((p) => resolve(p))
+export function openEpochFiles(where: EpochPlaces, emit: Emit): EpochFiles {
+  const file = where.main === undefined ? undefined : resolve(where.main)
   const warn = (detail: string): void => emit({ name: 'store_warning', fields: { detail } })
   let lost = false
   const unwritable = (file: string, e: unknown): void => {
@@ -31,7 +37,7 @@ export function openEpochFiles(paths: readonly string[], emit: Emit): EpochFiles
       )
     lost = true
   }
-  for (const file of files.slice(0, 1)) {
+  if (file !== undefined) {
     try {
       mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
       accessSync(dirname(file), constants.W_OK)
@@ -39,23 +45,34 @@ export function openEpochFiles(paths: readonly string[], emit: Emit): EpochFiles
       unwritable(file, e)
     }
   }
+  const all = [...(file === undefined ? [] : [file]), ...where.copies, ...where.older]
   return {
-    read: () => Math.max(0, ...files.map((file) => readOne(file, warn))) as EpochMs,
+    read: () => Math.max(0, ...all.map((f) => readOne(f, warn))) as EpochMs,
     write: (at) => {
-      const [file] = files
       if (file === undefined) return
-      const half = `${file}.${process.pid}.new`
-      const text: Text = { v: 1, revoked_before: at }
       try {
         mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-        writeFileSync(half, `${JSON.stringify(text)}\n`, { mode: 0o600, flush: true })
-        renameSync(half, file)
+        writeOne(file, at)
         lost = false
       } catch (e) {
         unwritable(file, e)
       }
+      for (const copy of where.copies) {
+        try {
+          writeOne(copy, at)
+        } catch {
+          // Its folder is not there, or not ours: one file is enough.
+        }
+      }
     },
   }
+}
+
+function writeOne(file: string, at: EpochMs): void {
+  const half = `${file}.${process.pid}.new`
+  const text: Text = { v: 1, revoked_before: at }
+  writeFileSync(half, `${JSON.stringify(text)}\n`, { mode: 0o600, flush: true })
+  renameSync(half, file)
 }
 
 function readOne(file: string, warn: (detail: string) => void): number {

@@ -1,5 +1,5 @@
 import type { Store } from 'express-session'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { SessionSettings } from '../../config/types.ts'
 import type { Clock, Emit, Leases, SessionRecord, SessionStore, TokenVault } from '../types.ts'
 import type { RecordSeal, SessionBackend } from './backend.ts'
@@ -7,7 +7,7 @@ import { deriveKeys } from './keys.ts'
 import { createLeases } from './leases.ts'
 import { createSealer } from './seal.ts'
 import { createEpoch } from './epoch.ts'
-import { openEpochFiles } from './epoch-files.ts'
+import { openEpochFiles, type EpochPlaces } from './epoch-files.ts'
 import { readRecord, Unreadable, writeRecord } from './serialize.ts'
 import { createSessions } from './sessions.ts'
 import { openRedis } from './stores/redis.ts'
@@ -60,7 +60,7 @@ export async function openStores(o: StoreOptions): Promise<Stores> {
     },
   }
   const backend = await openBackend(o, seal)
-  const epoch = createEpoch(backend, openEpochFiles(epochPaths(o.settings), o.emit))
+  const epoch = createEpoch(backend, openEpochFiles(epochPlaces(o.settings), o.emit))
   const sessions = createSessions({
     backend,
     sealer,
@@ -102,14 +102,22 @@ async function openBackend(o: StoreOptions, seal: RecordSeal): Promise<SessionBa
   return redis.backend
 }
 
-/** Beside the database, where that is a file; else in the state directory, under a name that only this secret and prefix have. */
-function epochPaths(s: SessionSettings): readonly string[] {
+/**
+ * Beside the database, where that is a file, with a copy in the state directory, in case the whole folder is restored; else in
+ * the state directory. The name there is one that only this secret and store have.
+ */
+function epochPlaces(s: SessionSettings): EpochPlaces {
   const store = s.store.reveal()
-  if (store === 'sqlite::memory:') return []
-  if (store.startsWith('sqlite:')) return [`${store.slice('sqlite:'.length)}.revoked-before`]
-  return deriveKeys(s.secrets, `revoked before|${s.keyPrefix}`).map((key) =>
-    join(s.stateDir, `${key.subarray(0, 8).toString('hex')}.revoked-before`),
-  )
+  if (store === 'sqlite::memory:') return { copies: [], older: [] }
+  const file = store.startsWith('sqlite:') ? store.slice('sqlite:'.length) : undefined
+  const [first, ...older] = deriveKeys(
+    s.secrets,
+    `revoked before|${file === undefined ? s.keyPrefix : resolve(file)}`,
+  ).map((key) => join(s.stateDir, `${key.subarray(0, 8).toString('hex')}.revoked-before`))
+  const copies = first === undefined ? [] : [first]
+  return file === undefined
+    ? { ...(first === undefined ? {} : { main: first }), copies: [], older }
+    : { main: `${file}.revoked-before`, copies, older }
 }
 
 /** express-session's part and ours, as one sealed text. */

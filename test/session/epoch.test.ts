@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -117,6 +117,28 @@ test('a SQLite file copied back while the server was stopped revives nobody', as
   } finally {
     await again.stores.close()
     rmSync(dir, { recursive: true, force: true })
+  }
+})
+
+test('a restored folder of the database revives nobody where a state directory elsewhere has the moment too', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'bff-snapshot-'))
+  const path = join(dir, 'data', 'sessions.db')
+  const stateDir = mkdtempSync(join(tmpdir(), 'bff-state-'))
+  const server = await open(`sqlite:${path}`, { stateDir })
+  const id = await create(server.stores)
+  await server.stores.close()
+  cpSync(join(dir, 'data'), join(dir, 'kept'), { recursive: true })
+  const operator = await open(`sqlite:${path}`, { stateDir })
+  await operator.stores.sessions.revokeAll(now())
+  await operator.stores.close()
+  rmSync(join(dir, 'data'), { recursive: true })
+  cpSync(join(dir, 'kept'), join(dir, 'data'), { recursive: true })
+  const again = await open(`sqlite:${path}`, { stateDir })
+  try {
+    assert.equal(again.stores.sessions.load(id), undefined)
+  } finally {
+    await again.stores.close()
+    for (const d of [dir, stateDir]) rmSync(d, { recursive: true, force: true })
   }
 })
 
