@@ -1,11 +1,24 @@
-/** `npm run bench`: figures side by side, as ratios. `-- websockets [count]`: memory of idle WebSockets; `-- refresh`: what an expired token costs; `-- revocation`: how soon a sign-out counts everywhere; `-- login-flood`: what sign-ins that nobody finishes leave behind. */
+/** `npm run bench -- <what>`: figures side by side, as ratios. A table goes to standard error, JSON to standard output. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const [what = 'websockets', ...rest] = process.argv.slice(2)
-const known = ['websockets', 'refresh', 'revocation', 'login-flood']
-if (!known.includes(what)) {
-  console.error(`bench: no bench "${what}". There is: ${known.join(', ')}`)
+const BENCHES: Readonly<Record<string, string>> = {
+  verify: 'our verify against node:http, Express + express-session, oauth2-proxy [rounds]',
+  steps: 'processor time and bytes of one warm check, without a network [loops]',
+  growth: 'bytes a session, and a check among 1,000, 100,000, 1,000,000 of them [most]',
+  refresh: 'what an expired token costs',
+  revocation: 'how soon a sign-out counts everywhere [rounds]',
+  'login-flood': 'what sign-ins that nobody finishes leave behind',
+  websockets: 'memory of idle WebSockets [count]',
+}
+
+const [what = '', ...rest] = process.argv.slice(2)
+if (!(what in BENCHES)) {
+  console.error(
+    `npm run bench -- <what>:\n${Object.entries(BENCHES)
+      .map(([k, v]) => `  ${k.padEnd(14)}${v}\n`)
+      .join('')}`,
+  )
   process.exit(2)
 }
 process.exit(

@@ -60,28 +60,7 @@ export interface Service {
 /** The service itself, in this process, with a real provider; what Traefik would say is said by `verify`. */
 export async function startService(o: ServiceOptions = {}): Promise<Service> {
   const dir = mkdtempSync(join(tmpdir(), 'bff-test-'))
-  const provider = await startRealProvider({
-    useGrantedResource: false,
-    par: false,
-    ...(o.accessTokenTtlS === undefined ? {} : { accessTokenTtlS: o.accessTokenTtlS }),
-    ...(o.extendProvider === undefined ? {} : { extend: o.extendProvider }),
-    clients: [
-      {
-        client_id: 'bff-server',
-        client_secret: 'demo-only-client-secret',
-        redirect_uris: [`${ORIGIN}/auth/callback`, 'http://other.localhost:8000/auth/callback'],
-        post_logout_redirect_uris: [`${ORIGIN}/auth/logged-out`],
-        grant_types: ['authorization_code', 'refresh_token', ...(o.grantTypes ?? [])],
-      },
-      {
-        client_id: 'bff-m2m',
-        client_secret: 'demo-only-machine-secret',
-        redirect_uris: [],
-        response_types: [],
-        grant_types: ['client_credentials'],
-      },
-    ],
-  })
+  const provider = await startProviderFor(o)
   const issuer = o.issuer ?? provider.issuer
   writeConfig(dir, issuer, o)
   const loaded = loadConfig(dir, {})
@@ -124,7 +103,39 @@ export async function startService(o: ServiceOptions = {}): Promise<Service> {
   }
 }
 
-async function signIn(client: Client, login: string, provider: RealProvider): Promise<Client> {
+/** A real provider at which the service of `writeConfig` is registered. */
+export function startProviderFor(
+  o: Pick<ServiceOptions, 'accessTokenTtlS' | 'extendProvider' | 'grantTypes'> & {
+    readonly moreClients?: Parameters<typeof startRealProvider>[0]['clients']
+  } = {},
+): Promise<RealProvider> {
+  return startRealProvider({
+    useGrantedResource: false,
+    par: false,
+    ...(o.accessTokenTtlS === undefined ? {} : { accessTokenTtlS: o.accessTokenTtlS }),
+    ...(o.extendProvider === undefined ? {} : { extend: o.extendProvider }),
+    clients: [
+      {
+        client_id: 'bff-server',
+        client_secret: 'demo-only-client-secret',
+        redirect_uris: [`${ORIGIN}/auth/callback`, 'http://other.localhost:8000/auth/callback'],
+        post_logout_redirect_uris: [`${ORIGIN}/auth/logged-out`],
+        grant_types: ['authorization_code', 'refresh_token', ...(o.grantTypes ?? [])],
+      },
+      {
+        client_id: 'bff-m2m',
+        client_secret: 'demo-only-machine-secret',
+        redirect_uris: [],
+        response_types: [],
+        grant_types: ['client_credentials'],
+      },
+      ...(o.moreClients ?? []),
+    ],
+  })
+}
+
+/** Walks a client through the provider and back. */
+export async function signIn(client: Client, login: string, provider: RealProvider): Promise<Client> {
   const start = await client.page(login)
   const location = start.headers.get('location')
   if (start.status !== 302 || location === null)
@@ -181,7 +192,12 @@ function collectLogs(): { logs: Record<string, unknown>[]; sink: Writable; waitF
   return { logs, sink, waitForLog }
 }
 
-function writeConfig(dir: string, issuer: string, o: ServiceOptions): void {
+/** The service's two files, as `startService` has them. */
+export function writeConfig(
+  dir: string,
+  issuer: string,
+  o: Pick<ServiceOptions, 'settings' | 'routes' | 'store'>,
+): void {
   const settings = {
     server: {
       public_url: ORIGIN,

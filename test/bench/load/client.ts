@@ -1,0 +1,66 @@
+import { fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Job, Outcome } from './job.ts'
+
+export interface Generator {
+  /** One job at a time. Throws where answers were not the expected ones: a fast error is no figure. */
+  run(job: Job): Promise<Outcome>
+  stop(): void
+}
+
+export function startGenerator(): Generator {
+  const child = fork(join(import.meta.dirname, 'generator.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  return {
+    run: async (job) => {
+      const answer = await new Promise<Outcome | { readonly error: string }>((resolve, reject) => {
+        child.once('message', (m) => resolve(m as Outcome))
+        child.once('exit', () => reject(new Error('the load generator ended')))
+        child.send(job)
+      })
+      child.removeAllListeners('exit')
+      if ('error' in answer) throw new Error(answer.error)
+      if (answer.bad > 0 || answer.requests === 0)
+        throw new Error(`${answer.bad} of ${answer.requests} answers were wrong, first:\n${answer.sample ?? ''}`)
+      return answer
+    },
+    stop: () => child.kill(),
+  }
+}
+
+/** Processor time of a process so far, in ms (user and system), and what it has resident, in MB. Linux only; else zeros. */
+export function usage(pid: number): { readonly cpuMs: number; readonly rssMb: number } {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+    const ticks = Number(fields[11]) + Number(fields[12])
+    return { cpuMs: ticks * 10, rssMb: (Number(fields[21]) * 4096) / 1048576 }
+  } catch {
+    return { cpuMs: 0, rssMb: 0 }
+  }
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+}
+
+export function rounded(n: number, digits = 2): number {
+  return Math.round(n * 10 ** digits) / 10 ** digits
+}
+
+export interface Rival {
+  readonly pid: number
+  readonly port: number
+  stop(): void
+}
+
+/** One of rivals.ts, in a process of its own. */
+export async function startRival(...args: readonly string[]): Promise<Rival> {
+  const child = fork(join(import.meta.dirname, 'rivals.ts'), [...args])
+  const port = await new Promise<number>((resolve, reject) => {
+    child.once('message', (m) => resolve(m as number))
+    child.once('exit', (code) => reject(new Error(`${args[0] ?? ''} ended with ${code ?? 'a signal'}`)))
+  })
+  return { pid: child.pid ?? -1, port, stop: () => child.kill() }
+}

@@ -1,0 +1,93 @@
+import { median, rounded, usage, type Generator } from './client.ts'
+import type { Job } from './job.ts'
+
+export interface Contender {
+  readonly name: string
+  readonly job: Omit<Job, 'requests' | 'durationMs'>
+  /** Processes whose processor time counts. */
+  readonly pids: readonly number[]
+}
+
+export interface Figures {
+  readonly name: string
+  /** Median of the rounds, and the lowest and highest. */
+  readonly per_s: number
+  readonly spread: readonly [number, number]
+  /** Processor time a request, of the measured processes alone. */
+  readonly cpu_us: number
+  readonly p50_us: number
+  readonly p99_us: number
+}
+
+export interface CompareOptions {
+  readonly rounds: number
+  /** Requests of each contender in each round. */
+  readonly requests: number
+  /** Before the first round, so that compilers are done. */
+  readonly warmUp: number
+}
+
+/** Contenders take turns, in another order each round, so that what else the machine does hits all alike; medians count. */
+export async function compare(
+  load: Generator,
+  contenders: readonly Contender[],
+  o: CompareOptions,
+): Promise<readonly Figures[]> {
+  const seen = new Map(
+    contenders.map((c) => [
+      c.name,
+      { perS: [] as number[], cpu: [] as number[], p50: [] as number[], p99: [] as number[] },
+    ]),
+  )
+  for (const c of contenders) await load.run({ ...c.job, requests: o.warmUp })
+  for (let round = 0; round < o.rounds; round++) {
+    const turn = round % contenders.length
+    for (const c of [...contenders.slice(turn), ...contenders.slice(0, turn)]) {
+      const cpu = (): number => c.pids.reduce((sum, pid) => sum + usage(pid).cpuMs, 0)
+      const before = cpu()
+      const out = await load.run({ ...c.job, requests: o.requests })
+      const of = seen.get(c.name)
+      of?.perS.push(out.perSecond)
+      of?.cpu.push(((cpu() - before) * 1000) / out.requests)
+      of?.p50.push(out.us.p50)
+      of?.p99.push(out.us.p99)
+    }
+  }
+  return [...seen].map(([name, s]) => ({
+    name,
+    per_s: median(s.perS),
+    spread: [Math.min(...s.perS), Math.max(...s.perS)],
+    cpu_us: rounded(median(s.cpu), 1),
+    p50_us: median(s.p50),
+    p99_us: median(s.p99),
+  }))
+}
+
+/** `a` over `b`: by rate as it was, and by what a request costs, which a busy machine distorts less. */
+export function ratio(
+  all: readonly Figures[],
+  a: string,
+  b: string,
+): { readonly per_s: number; readonly cpu: number } | undefined {
+  const [x, y] = [all.find((f) => f.name === a), all.find((f) => f.name === b)]
+  return x === undefined || y === undefined
+    ? undefined
+    : { per_s: rounded(x.per_s / y.per_s), cpu: rounded(y.cpu_us / x.cpu_us) }
+}
+
+/** The table that a person reads; JSON goes to standard output. */
+export function printTable(title: string, all: readonly Figures[]): void {
+  console.error(`\n${title}`)
+  console.error(
+    `${'what'.padEnd(34)}${'per s'.padStart(8)}${'lowest-highest'.padStart(17)}${'CPU µs'.padStart(9)}${'p50 µs'.padStart(9)}${'p99 µs'.padStart(9)}`,
+  )
+  for (const f of all)
+    console.error(
+      f.name.padEnd(34) +
+        String(f.per_s).padStart(8) +
+        `${f.spread[0]}-${f.spread[1]}`.padStart(17) +
+        String(f.cpu_us).padStart(9) +
+        String(f.p50_us).padStart(9) +
+        String(f.p99_us).padStart(9),
+    )
+}

@@ -1,0 +1,84 @@
+/**
+ * What our verify is held against, each in a process of its own: `bare` answers 200 from node:http and does nothing else;
+ * `textbook` is Express with express-session and connect-redis, checking a session and setting the same headers.
+ */
+import { createServer, type RequestListener } from 'node:http'
+import { createSecureServer, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { RedisStore } from 'connect-redis'
+import express from 'express'
+import session from 'express-session'
+import { createClient } from 'redis'
+
+declare module 'express-session' {
+  interface SessionData {
+    user?: { sub: string; email: string; name: string; groups: string[]; token: string }
+  }
+}
+
+const [kind, ...rest] = process.argv.slice(2)
+process.on('disconnect', () => process.exit(0))
+
+switch (kind) {
+  case 'bare':
+    listen((_req, res) => res.writeHead(200, { 'Content-Length': '0' }).end())
+    break
+  case 'bare-http2':
+    listenHttp2(String(rest[0]), String(rest[1]))
+    break
+  case 'upstream':
+    listen((_req, res) => res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': '2' }).end('ok'))
+    break
+  case 'textbook':
+    listen(await textbook(String(rest[0])))
+    break
+  default:
+    throw new Error(`no rival "${kind}"`)
+}
+
+function listen(answer: RequestListener): void {
+  const server = createServer(answer)
+  server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
+}
+
+function listenHttp2(cert: string, key: string): void {
+  const server = createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) })
+  server.on('stream', (stream: ServerHttp2Stream) => stream.respond({ ':status': 200 }, { endStream: true }))
+  server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
+}
+
+async function textbook(url: string): Promise<RequestListener> {
+  const client = await createClient({ url }).connect()
+  const app = express()
+  const store = new RedisStore({ client, prefix: 'textbook:' })
+  app.use(
+    session({ store, secret: 'demo-only-session-secret-0123456789abcdef', resave: false, saveUninitialized: false }),
+  )
+  app.get('/login', (req, res) => {
+    req.session.user = {
+      sub: 'alice',
+      email: 'alice@example.com',
+      name: 'alice Example',
+      groups: [],
+      token: 'x'.repeat(900),
+    }
+    res.sendStatus(200)
+  })
+  app.get('/auth/verify', (req, res) => {
+    const { user } = req.session
+    if (user === undefined) {
+      res.sendStatus(401)
+      return
+    }
+    res.set({
+      Authorization: `Bearer ${user.token}`,
+      'X-User-ID': user.sub,
+      'X-User-Email': user.email,
+      'X-User-Name': user.name,
+      'Cache-Control': 'no-store',
+    })
+    res.status(200).end()
+  })
+  return app
+}
