@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { maySignIn } from '../../middleware/login/granted.ts'
 import { startService, type Service } from '../support/service.ts'
 
 let s: Service
@@ -31,4 +32,31 @@ test('an error on the callback, which anybody can make of a sign-in of their own
   for (const [name, cookie] of jar) thief.cookies.set(name, cookie)
   const again = await thief.page(back.pathname + back.search)
   assert.equal(again.headers.get('x-bff-error'), 'LOGIN_REPLAYED')
+})
+
+test('a sign-in is always bound by PKCE with S256, and by state and nonce', async () => {
+  const location = new URL((await s.client().page('/auth/login')).headers.get('location') ?? '')
+  assert.equal(location.searchParams.get('code_challenge_method'), 'S256')
+  for (const name of ['code_challenge', 'state', 'nonce'])
+    assert.match(location.searchParams.get(name) ?? '', /^[\w-]{43}$/)
+})
+
+test('an address that only ends in an allowed domain may not sign in (GHSA-c5c4-8r6x-56w3)', () => {
+  const require = { emailDomains: ['company.com'], groups: [], claims: {} }
+  const may = (email: unknown, verified: unknown = true): boolean =>
+    maySignIn(require, { email, email_verified: verified })
+  assert.ok(may('a@company.com') && may('a@COMPANY.com'))
+  for (const email of [
+    'a@evil.com@company.com',
+    'a@evilcompany.com',
+    'a@company.com.evil.com',
+    '@company.com',
+    'company.com',
+    ['a@company.com'],
+    'a@company.com\n@evil.com',
+    'a@x.company.com',
+  ])
+    assert.ok(!may(email), JSON.stringify(email))
+  for (const verified of [false, null, 'true', 1]) assert.ok(!may('a@company.com', verified), String(verified))
+  assert.ok(!maySignIn(require, { email: 'a@company.com' }))
 })

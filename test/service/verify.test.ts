@@ -238,6 +238,7 @@ describe('the door', () => {
       'evil.com',
       'localhost:8000, evil.com',
       'localhost:8000/x',
+      'localhost:8000/abc?bar=',
       '',
     ]) {
       assert.equal((await raw({ ...told, 'x-forwarded-host': host })).status, 400, host)
