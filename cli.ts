@@ -11,6 +11,9 @@ Usage: traefik-bff <command> [options]
   sessions revoke <user or session id> | --all
             ends sessions everywhere, and their refresh tokens at the provider; what --all
             has ended stays so, even where the store is restored from a copy of before
+  explain METHOD URL [--as SUB] [--claims JSON] [--ip ADDRESS] [--json]
+            which route, which rule, which token, which headers, and why; nothing is asked
+            of a store or a provider. Exit status 0 whatever the answer is
   check     every fault in the config, with file and line, and how to mend it
 
 Options:
@@ -28,6 +31,9 @@ async function main(argv: readonly string[]): Promise<number> {
     options: {
       config: { type: 'string' },
       all: { type: 'boolean' },
+      as: { type: 'string' },
+      claims: { type: 'string' },
+      ip: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
@@ -48,6 +54,16 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'serve': {
       const { serve } = await import('./commands/serve.ts')
       return serve(dir, process.env)
+    }
+    case 'explain': {
+      const { explainCommand } = await import('./commands/explain.ts')
+      if (rest.length !== 2) {
+        process.stderr.write(`traefik-bff: explain METHOD URL\n\n${HELP}`)
+        return 2
+      }
+      const line = (to: NodeJS.WriteStream) => (text: string) => void to.write(`${text}\n`)
+      const asked = { method: rest[0] ?? '', url: rest[1] ?? '', as: values.as, claims: values.claims, ip: values.ip }
+      return explainCommand(dir, process.env, asked, values.json === true, line(process.stdout), line(process.stderr))
     }
     case 'check': {
       const { checkConfig } = await import('./commands/check.ts')

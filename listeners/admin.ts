@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Composed, LongLived } from '../compose.ts'
+import { adminDoor } from '../middleware/endpoints/admin-door.ts'
+import { explain, readQuestion } from '../middleware/endpoints/explain.ts'
 import { health, ready } from '../middleware/endpoints/health.ts'
 import { json } from '../middleware/endpoints/session.ts'
-import { writeHttp1 } from '../middleware/mouths/http1.ts'
+import { rawFromHttp1, writeHttp1 } from '../middleware/mouths/http1.ts'
 import type { Answer } from '../middleware/types.ts'
 import type { Deployment } from './deployment.ts'
 import { siblingAnswer } from './main.ts'
@@ -17,7 +19,7 @@ export interface AdminDeps {
   readonly onSibling: () => void
 }
 
-/** The admin listener: health, readiness and metrics. */
+/** The admin listener: health, readiness, metrics, and why a request is answered as it is. */
 export async function serveAdmin(
   req: IncomingMessage,
   res: ServerResponse,
@@ -76,7 +78,27 @@ async function adminAnswer(req: IncomingMessage, url: URL, now: Composed, deps: 
         body: await metrics.text(),
       }
     }
+    case '/explain':
+      return adminDoor(rawFromHttp1(req), now.generation.settings.server) ?? answerExplain(url.searchParams, now)
     default:
-      return json(404, { error: 'not found', endpoints: ['/health', '/ready', '/ready?scope=local', '/metrics'] })
+      return json(404, {
+        error: 'not found',
+        endpoints: ['/health', '/ready', '/ready?scope=local', '/metrics', '/explain'],
+      })
   }
+}
+
+/** The live generation, explained: of the config alone, never of a session or a token. */
+function answerExplain(q: URLSearchParams, now: Composed): Answer {
+  const given = (name: string): string | undefined => q.get(name) ?? undefined
+  const question = readQuestion({
+    method: q.get('method') ?? 'GET',
+    url: given('url'),
+    as: given('as'),
+    claims: given('claims'),
+    ip: given('ip'),
+  })
+  return typeof question === 'string'
+    ? json(400, { error: question })
+    : json(200, explain(question, now.generation, now.verifyDeps.clock.wallMs()))
 }

@@ -3,16 +3,12 @@ import { readScopes } from '../broker/audience.ts'
 import { groupsOf, holdsClaim } from '../identity/claims.ts'
 import type { Claims, Context, DecideDeps, Decision, Refuse } from '../types.ts'
 import { compileNetworks } from './peers.ts'
-import { about, stepUp, strengthOf } from './step-up.ts'
+import { about, stepUp, strengthOf, type Strength } from './step-up.ts'
 
 /** `require` of the route and of its service: both must hold (R23). Scopes wait for the token. */
 export function authorize(c: Context, deps: DecideDeps): Decision | undefined {
-  const rules = rulesOf(c, deps)
-  for (const require of rules) {
-    const failed = failedRule(c, require)
-    if (failed !== undefined) return forbid(c, failed)
-  }
-  return stepUp(c, deps, strengthOf(rules))
+  const failed = judgeRules(c, deps).find((j) => !j.holds)
+  return failed === undefined ? stepUp(c, deps, strengthWanted(c, deps)) : forbid(c, failed.rule)
 }
 
 /** After the token is there: any of the listed scopes must be the token's, or the machine caller's own. */
@@ -44,19 +40,46 @@ function claimsOf(c: Context): Claims {
   return c.principal?.kind === 'machine' ? c.principal.claims : {}
 }
 
-function failedRule(c: Context, r: Require): string | undefined {
+/** One rule and whether it holds, for the decision and for `explain` alike. */
+export interface Judged {
+  readonly of: 'route' | 'service'
+  readonly rule: string
+  readonly holds: boolean
+}
+
+/** Every rule that is known before the token is, in order. */
+export function judgeRules(c: Context, deps: DecideDeps): readonly Judged[] {
+  const rules = rulesOf(c, deps)
+  if (rules.length === 0) return []
+  return rules.flatMap((r, i) =>
+    conditionsOf(c, r).map(([rule, holds]) => ({
+      of: i === 0 ? ('route' as const) : ('service' as const),
+      rule,
+      holds,
+    })),
+  )
+}
+
+function conditionsOf(c: Context, r: Require): (readonly [rule: string, holds: boolean])[] {
   const claims = claimsOf(c)
+  const found: (readonly [string, boolean])[] = []
   if (r.groups.length > 0) {
     const has = groupsOf(claims)
-    if (!r.groups.some((g) => has.includes(g))) return `groups: one of ${r.groups.join(', ')}`
+    found.push([`groups: one of ${r.groups.join(', ')}`, r.groups.some((g) => has.includes(g))])
   }
-  for (const [path, wanted] of Object.entries(r.claims)) if (!holdsClaim(claims, path, wanted)) return `claims: ${path}`
+  for (const [path, wanted] of Object.entries(r.claims))
+    found.push([`claims: ${path}`, holdsClaim(claims, path, wanted)])
   if (r.networks.length > 0) {
     // A gateway that does not name its client has an address of its own, often the very private one that is let in here.
-    if (c.facts.clientIpUnknown) return 'networks: the gateway does not say who its client is'
-    if (!inNetworks(r, c.facts.clientIp)) return 'networks'
+    if (c.facts.clientIpUnknown) found.push(['networks: the gateway does not say who its client is', false])
+    else found.push([`networks: one of ${r.networks.join(', ')}`, inNetworks(r, c.facts.clientIp)])
   }
-  return undefined
+  return found
+}
+
+/** What route and service together want of the sign-in. */
+export function strengthWanted(c: Context, deps: DecideDeps): Strength {
+  return strengthOf(rulesOf(c, deps))
 }
 
 const compiled = new WeakMap<Require, (address: string) => boolean>()

@@ -1,0 +1,70 @@
+import { formatFinding, loadConfig } from '../config/load.ts'
+import { systemClock } from '../middleware/clock.ts'
+import { createGeneration } from '../middleware/decide/generation.ts'
+import { explain, readQuestion, type Explanation, type Outcome } from '../middleware/endpoints/explain.ts'
+
+type Print = (text: string) => void
+
+/**
+ * `traefik-bff explain METHOD URL`: what a request would meet, by the config in DIR alone.
+ *
+ * @returns the exit code: 0 explained, whatever the answer; 1 the config has faults; 2 it cannot be read, or wrong usage.
+ */
+export function explainCommand(
+  dir: string,
+  env: NodeJS.ProcessEnv,
+  asked: Parameters<typeof readQuestion>[0],
+  asJson: boolean,
+  print: Print,
+  complain: Print,
+): number {
+  const question = readQuestion({ ...asked, method: asked.method?.toUpperCase() })
+  if (typeof question === 'string') {
+    complain(`traefik-bff: ${question}`)
+    return 2
+  }
+  const got = loadConfig(dir, env)
+  if (!got.ok) {
+    for (const f of got.faults) complain(formatFinding(f))
+    return got.unreadable ? 2 : 1
+  }
+  const e = explain(question, createGeneration(1, got.settings), systemClock.wallMs())
+  if (asJson) print(JSON.stringify(e, null, 2))
+  else for (const line of linesOf(e)) print(line)
+  return 0
+}
+
+function linesOf(e: Explanation): string[] {
+  const row = (name: string, text: string): string => `${name.padEnd(11)} ${text}`
+  const { route, token } = e
+  const over = (route?.['over'] ?? []) as readonly string[]
+  return [
+    row('request', `${e.method} ${e.url} as ${e.who}`),
+    row(
+      'route',
+      route === undefined
+        ? 'none'
+        : `${String(route['id'])} (${String(route['path'])}, auth: ${String(route['auth'])})${over.length === 0 ? '' : `, over ${over.join(', ')}`}`,
+    ),
+    ...e.rules.map((r) => row('rule', `${r.holds ? 'holds' : 'FAILS'}  ${r.rule} (${r.of})`)),
+    ...(token === undefined
+      ? []
+      : [
+          row(
+            'token',
+            Object.entries(token)
+              .map(([k, v]) => `${k}: ${String(v)}`)
+              .join(', '),
+          ),
+        ]),
+    ...e.headers.map(([n, v]) => row('header', `${n}: ${v}`)),
+    ...(e.csrf === undefined ? [] : [row('csrf', `${e.csrf.mode}; without proof: ${e.csrf.withoutProof}`)]),
+    row('navigation', outcome(e.navigation)),
+    row('xhr', outcome(e.xhr)),
+  ]
+}
+
+function outcome(o: Outcome): string {
+  const why = o.why === undefined ? '' : `: ${o.why}`
+  return `${o.status}${o.code === undefined ? '' : ` ${o.code}`} at ${o.step}${why}`
+}
