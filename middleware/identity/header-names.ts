@@ -35,9 +35,11 @@ export const PRESETS: Readonly<Record<HeaderPreset, Readonly<Record<string, Head
 export const CORRELATION_HEADER = 'X-Correlation-ID'
 export const ISSUER_HEADER = 'X-User-Issuer'
 export const ASSERTION_HEADER = 'X-Identity-Assertion'
+/** Never set: it is between a page and us, and no upstream's to see. */
+const CSRF_HEADER_NAME = 'X-CSRF-Token'
 
 /** Names that other tools of this kind use: a client's copy must not reach an upstream that still believes them. */
-const ALWAYS = [CORRELATION_HEADER, ISSUER_HEADER, ASSERTION_HEADER, ...Object.keys(PRESETS.bff)]
+const ALWAYS = [CORRELATION_HEADER, ISSUER_HEADER, ASSERTION_HEADER, CSRF_HEADER_NAME, ...Object.keys(PRESETS.bff)]
 
 /** Every identity header that these settings may set: what a client sends under these names never counts. */
 export function identityHeaderNames(settings: Pick<Settings, 'identity'>): readonly string[] {

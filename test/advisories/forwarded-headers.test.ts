@@ -86,7 +86,15 @@ describe('a limit per address', () => {
 })
 
 describe('an alias of a name of ours on a check', () => {
-  for (const alias of ['X_User_ID', 'x.user.id', 'X~Session~ID', 'X-User_Email', 'X_Forwarded_Proto', 'X_Real_Ip']) {
+  for (const alias of [
+    'X_CSRF_Token',
+    'X_User_ID',
+    'x.user.id',
+    'X~Session~ID',
+    'X-User_Email',
+    'X_Forwarded_Proto',
+    'X_Real_Ip',
+  ]) {
     test(`${alias} is refused, on a session route and on a public one (CVE-2025-64484, CVE-2026-39858)`, async () => {
       for (const uri of ['/orders/1', '/open/1']) {
         const res = await s.verify(uri, { client: alice, headers: { [alias]: 'mallory' } })

@@ -81,6 +81,7 @@ describe('what a client sends under our names', () => {
     'X-User-Issuer',
     'X-Auth-Time',
     'X-Correlation-ID',
+    'X-CSRF-Token',
   ]
 
   test('never reaches an upstream on a session route', async () => {
