@@ -2,12 +2,12 @@
  * Composition root. `open()` makes what lives long (stores, listeners, telemetry); `compose()` makes a Generation of the
  * config and what hangs on it, which a request keeps from beginning to end, so that a reload is a swap.
  */
-import { randomBytes } from 'node:crypto'
 import type { Settings } from './config/types.ts'
 import { compose, type Composed, type LongLived } from './compose.ts'
 import { openListeners, type Listeners } from './listeners/open.ts'
 import { createProxy } from './proxy/proxy.ts'
 import { systemClock } from './middleware/clock.ts'
+import { createRandom } from './middleware/random.ts'
 import { createEnder } from './middleware/login/end.ts'
 import { createRateLimiter } from './middleware/login/rate-limit.ts'
 import { createSessionWriter } from './middleware/login/session-writer.ts'
@@ -44,7 +44,7 @@ export interface AppOptions {
 export async function openApp(o: AppOptions): Promise<App> {
   const { settings, telemetry } = o
   const clock = o.clock ?? systemClock
-  const random = (bytes: number): Uint8Array => randomBytes(bytes)
+  const random = createRandom()
   const stores = await openStores({ settings: settings.session, clock, emit: telemetry.emit, random })
   let current: Composed
   const ender = createEnder({

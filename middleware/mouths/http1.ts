@@ -6,18 +6,13 @@ import type { Answer, RawRequest } from '../types.ts'
 export function rawFromHttp1(req: IncomingMessage): RawRequest {
   const lines = req.rawHeaders
   const socket = req.socket as Partial<TLSSocket> & IncomingMessage['socket']
+  let index: Map<string, string[]> | undefined
+  const byName = (): Map<string, string[]> => (index ??= indexLines(lines))
   return {
     method: req.method ?? 'GET',
     target: req.url ?? '/',
-    all: (name) => {
-      let found: string[] | undefined
-      for (let i = 0; i < lines.length; i += 2) {
-        const key = lines[i]
-        if (key?.length === name.length && key.toLowerCase() === name) (found ??= []).push(lines[i + 1] ?? '')
-      }
-      return found ?? NONE
-    },
-    names: () => names(lines),
+    all: (name) => byName().get(name) ?? NONE,
+    names: () => byName().keys(),
     peer: {
       address: req.socket.remoteAddress ?? '',
       tls: socket.encrypted === true,
@@ -28,8 +23,17 @@ export function rawFromHttp1(req: IncomingMessage): RawRequest {
 
 const NONE: readonly string[] = []
 
-function* names(lines: readonly string[]): Iterable<string> {
-  for (let i = 0; i < lines.length; i += 2) yield (lines[i] ?? '').toLowerCase()
+/** One pass for the two dozen questions that follow. */
+function indexLines(lines: readonly string[]): Map<string, string[]> {
+  const index = new Map<string, string[]>()
+  for (let i = 0; i < lines.length; i += 2) {
+    const name = (lines[i] ?? '').toLowerCase()
+    const value = lines[i + 1] ?? ''
+    const values = index.get(name)
+    if (values === undefined) index.set(name, [value])
+    else values.push(value)
+  }
+  return index
 }
 
 /** Writes an answer as it is. Several values of one name (`Set-Cookie`) stay several lines. */

@@ -94,10 +94,15 @@ function readTold(raw: RawRequest): { readonly method: string; readonly host: st
   return { method: method.value, host: host.value, uri: uri.value }
 }
 
+const PLAIN_PIN = /^[^?]*\?service=([\w.-]+)$/
+
 /** `?service=` in the middleware's address: once, known, and nothing else beside it, since a typo must not widen. */
 function readPin(target: string, now: Generation): { readonly service?: string; readonly fault?: string } {
   const mark = target.indexOf('?')
   if (mark === -1) return {}
+  // A name that needs no decoding is what an operator writes; every other query is parsed.
+  const plain = PLAIN_PIN.exec(target)?.[1]
+  if (plain !== undefined && now.settings.services.has(plain)) return { service: plain }
   const params = [...new URLSearchParams(target.slice(mark + 1))]
   const [name, service] = params[0] ?? []
   if (params.length !== 1 || name !== 'service' || service === undefined)

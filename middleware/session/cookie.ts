@@ -11,6 +11,28 @@ const LONGEST = 400
  */
 export function readSessionCookie(raw: string, keys: readonly string[]): SessionId | undefined {
   if (raw.length > LONGEST) return undefined
+  const proven = provenUnder(keys)
+  const before = proven.get(raw)
+  if (before !== undefined) return before
+  const id = checkSigned(raw, keys)
+  if (id === undefined) return undefined
+  const oldest = proven.size >= MOST_PROVEN ? proven.keys().next() : undefined
+  if (oldest?.done === false) proven.delete(oldest.value)
+  proven.set(raw, id)
+  return id
+}
+
+/** Signatures that were checked need no second check: the very text, byte for byte, under these very keys. Only good ones. */
+const MOST_PROVEN = 10_000
+const provenByKeys = new WeakMap<readonly string[], Map<string, SessionId>>()
+
+function provenUnder(keys: readonly string[]): Map<string, SessionId> {
+  let proven = provenByKeys.get(keys)
+  if (proven === undefined) provenByKeys.set(keys, (proven = new Map()))
+  return proven
+}
+
+function checkSigned(raw: string, keys: readonly string[]): SessionId | undefined {
   const value = decode(raw)
   if (value?.startsWith(SIGNED) !== true) return undefined
   const signed = value.slice(SIGNED.length)

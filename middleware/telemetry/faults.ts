@@ -10,8 +10,9 @@ export function createFaults(): { take(e: BffEvent): void; readonly list: () => 
   const seen = new Map<string, number>()
   return {
     take: (e) => {
+      if (e.name !== 'token_request_failed') return
       const { error, service, strategy, grant } = e.fields ?? {}
-      if (e.name !== 'token_request_failed' || typeof error !== 'string' || !LASTING.has(error)) return
+      if (typeof error !== 'string' || !LASTING.has(error)) return
       const what = [service, strategy, grant].filter((x) => typeof x === 'string').join(' ')
       seen.delete(`${error}: ${what}`)
       if (seen.size < MOST) seen.set(`${error}: ${what}`, performance.now())

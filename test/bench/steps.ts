@@ -2,7 +2,6 @@
  * `npm run bench -- steps [loops]`: one warm check without a network: processor time and bytes allocated for each, from the
  * raw request to the answer, in this process. With `node --cpu-prof test/bench/steps.ts` it says where they go.
  */
-import { randomBytes } from 'node:crypto'
 import { mkdtempSync, openSync, rmSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -13,6 +12,7 @@ import { compose, type LongLived } from '../../compose.ts'
 import { loadConfig } from '../../config/load.ts'
 import type { Settings } from '../../config/types.ts'
 import { systemClock } from '../../middleware/clock.ts'
+import { createRandom } from '../../middleware/random.ts'
 import { createEnder } from '../../middleware/login/end.ts'
 import { createRateLimiter } from '../../middleware/login/rate-limit.ts'
 import { rawFromHttp1 } from '../../middleware/mouths/http1.ts'
@@ -74,7 +74,7 @@ async function parts(
   level: 'warn' | 'info',
 ): Promise<{ deps: VerifyDeps; raw: () => ReturnType<typeof rawFromHttp1>; stop: () => Promise<void> }> {
   const clock = systemClock
-  const random = (bytes: number): Uint8Array => randomBytes(bytes)
+  const random = createRandom()
   const telemetry = createTelemetry(level, pino.destination({ dest: openSync('/dev/null', 'w'), sync: false }))
   const stores = await openStores({ settings: settings.session, clock, emit: telemetry.emit, random })
   const keys = deriveKeys(settings.session.secrets, 'session cookie').map((k) => k.toString('hex'))
