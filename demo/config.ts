@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ClientMetadata } from 'oidc-provider'
 import { parse, stringify } from 'yaml'
+import { ACR_OTP } from './provider/accounts.ts'
 
 export const ORDERS_AUDIENCE = 'https://orders.demo.example'
 export const BILLING_AUDIENCE = 'https://billing.demo.example'
+export const ROBOT_SECRET = 'demo-only-robot-secret'
 export const CLIENT_SECRET = 'demo-only-client-secret'
 
 export interface Ports {
@@ -45,6 +47,8 @@ export function settingsFor(ports: Ports, store: string): Yaml {
       orders: { audience: ORDERS_AUDIENCE, scopes: ['orders.read', 'orders.write'] },
       billing: { audience: BILLING_AUDIENCE, scopes: ['billing.read'] },
     },
+    // A program of the house: client_credentials at the same provider, for the orders API.
+    bearer_issuers: { house: { issuer: `http://localhost:${ports.provider}`, audience: ORDERS_AUDIENCE } },
     identity_headers: { map: { 'X-Department': 'department.name' } },
   }
 }
@@ -61,6 +65,9 @@ export function routesFor(ports: Pick<Ports, 'orders' | 'billing'>): Yaml {
     },
     routes: [
       { id: 'orders', path: '/orders/*', target_service: 'orders' },
+      { id: 'admin', path: '/orders/admin/*', target_service: 'orders', require: { groups: ['admins'] } },
+      { id: 'robots', path: '/orders/robots/*', target_service: 'orders', bearer: ['house'] },
+      { id: 'payments', path: '/billing/payments/*', target_service: 'billing', require: { acr: [ACR_OTP] } },
       { id: 'billing', path: '/billing/*', target_service: 'billing' },
       { id: 'reports', path: '/reports/*', target_service: 'reports' },
       {
@@ -154,6 +161,13 @@ export function clientsFor(traefikPort: number): ClientMetadata[] {
       redirect_uris: [`${origin}/auth/callback`],
       post_logout_redirect_uris: [`${origin}/auth/logged-out`],
       grant_types: ['authorization_code', 'refresh_token'],
+    },
+    {
+      client_id: 'robot',
+      client_secret: ROBOT_SECRET,
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
     },
   ]
 }

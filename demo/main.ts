@@ -54,7 +54,9 @@ async function main(): Promise<void> {
   1. Open ${world.origin} and click "Sign in": alice or bob, password demo.
   2. Call an API: you see the claims of the token that it received, each with its own audience.
   3. "GET /reports/today" has no token, "POST /orders without it" lacks the CSRF token: both are refused before the API.
-  4. Sign out: the session, its tokens and the refresh token at the provider end.
+  4. "GET /orders/admin/audit" is for admins (alice, not bob); "GET /billing/payments/7" wants the one-time code 123456.
+  5. A program without a browser: see docs/demo.md.
+  6. Sign out: the session, its tokens and the refresh token at the provider end.
 
   metrics   ${world.adminUrl}/metrics
   readiness ${world.adminUrl}/ready

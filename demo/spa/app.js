@@ -10,6 +10,8 @@ const CALLS = [
   { label: 'GET /orders/42', path: '/orders/42', primary: true },
   { label: 'GET /billing/invoices', path: '/billing/invoices', primary: true },
   { label: 'GET /reports/today', path: '/reports/today', note: 'no token for it' },
+  { label: 'GET /orders/admin/audit', path: '/orders/admin/audit', note: 'admins: alice, not bob' },
+  { label: 'GET /billing/payments/7', path: '/billing/payments/7', note: 'wants the one-time code' },
   { label: 'GET /api/orders/42 (proxy)', path: '/api/orders/42?rewritten=yes' },
   { label: 'POST /orders with the CSRF token', path: '/orders', method: 'POST', csrf: true },
   { label: 'POST /orders without it', path: '/orders', method: 'POST' },
@@ -86,6 +88,7 @@ function show(c, res, body) {
   const received = body?.received
   $('result').replaceChildren(
     line,
+    code === 'STEP_UP_REQUIRED' ? stepUp(res) : '',
     received
       ? el(
           'div',
@@ -94,6 +97,21 @@ function show(c, res, body) {
           block('Identity headers it received', received.headers),
         )
       : block(code ? 'Refused by traefik-bff, before the API saw it' : 'Answer', body),
+  )
+}
+
+// RFC 9470: the answer says which sign-in would do; the page only has to go there.
+function stepUp(res) {
+  const challenge = res.headers.get('WWW-Authenticate') ?? ''
+  const query = new URLSearchParams({ return_to: location.pathname })
+  for (const name of ['acr_values', 'max_age']) {
+    const value = new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1]
+    if (value) query.set(name, value)
+  }
+  return el(
+    'p',
+    {},
+    el('a', { id: 'step-up', className: 'button primary', href: `/auth/login?${query}` }, 'Sign in more strongly'),
   )
 }
 
