@@ -8,6 +8,7 @@ import { openListeners, type Listeners } from './listeners/open.ts'
 import { createProxy } from './proxy/proxy.ts'
 import { systemClock } from './middleware/clock.ts'
 import { createRandom } from './middleware/random.ts'
+import { deriveAssertionKeys } from './middleware/identity/assertion-keys.ts'
 import { createEnder } from './middleware/login/end.ts'
 import { createRateLimiter } from './middleware/login/rate-limit.ts'
 import { createSessionWriter } from './middleware/login/session-writer.ts'
@@ -66,6 +67,7 @@ export async function openApp(o: AppOptions): Promise<App> {
     limiter: createRateLimiter(clock),
     codeWantsResource: new Set(),
     unsupportedGrants: new Map(),
+    assertionKeys: deriveAssertionKeys(settings.session.secrets),
     attemptKeys: deriveKeys(settings.session.secrets, 'login attempt'),
     cookies,
     writeSession: createSessionWriter({

@@ -2,7 +2,10 @@ import type { Express } from 'express'
 import type { Settings } from './config/types.ts'
 import { createBroker } from './middleware/broker/broker.ts'
 import { createGeneration } from './middleware/decide/generation.ts'
+import { jwks } from './middleware/endpoints/jwks.ts'
 import { createExpressApp, type WriteSession } from './middleware/endpoints/express-app.ts'
+import type { AssertionKey } from './middleware/identity/assertion-keys.ts'
+import { createAssertion } from './middleware/identity/assertion.ts'
 import { createIdentity } from './middleware/identity/identity.ts'
 import type { LoginDeps } from './middleware/login/deps.ts'
 import type { Ender } from './middleware/login/end.ts'
@@ -44,6 +47,7 @@ export interface LongLived {
   readonly unsupportedGrants: Map<string, number>
   readonly writeSession: WriteSession
   readonly attemptKeys: readonly Buffer[]
+  readonly assertionKeys: readonly AssertionKey[]
   readonly cookies: CookieKeys
 }
 
@@ -88,7 +92,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     emit,
     random: long.random,
     end: (ids, reason) => long.ender.end(ids, reason),
-    authorizeSignIn: (claims, provider) => maySignIn(provider.require, claims),
+    authorizeSignIn: (claims, provider) => maySignIn(provider.require, claims, settings.identity.groupsClaim),
   })
   const errorAnswer = createErrorAnswer()
   const shared = {
@@ -112,13 +116,15 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     codeWantsResource: long.codeWantsResource,
     unsupportedGrants: long.unsupportedGrants,
   }
+  const { enabled } = settings.identity.assertion
+  const assertion = enabled ? createAssertion(settings, long.assertionKeys, () => long.clock.wallMs()) : undefined
   const base = settings.server.basePath
   const verifyDeps: VerifyDeps = {
     ...shared,
     bearers,
     end: long.ender.endLater,
     touch: createTouch(long.sessions),
-    identityHeaders: createIdentity(settings, emit),
+    identityHeaders: createIdentity(settings, emit, assertion),
     observe: (mouth, d, started) => observe(long, mouth, d, started),
   }
   return {
@@ -130,7 +136,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     verifyDeps,
     verdict: createVerdict(verifyDeps),
     proxyErrors: createProxyErrors(verifyDeps),
-    express: createExpressApp(login, long.writeSession),
+    express: createExpressApp(login, long.writeSession, enabled ? jwks(long.assertionKeys) : undefined),
     close: () => {
       for (const p of providers.values()) p.close()
       bearers.close()

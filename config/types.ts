@@ -189,7 +189,10 @@ export interface IdentitySettings {
   /** Header name -> dotted path into the claims. */
   readonly map: Readonly<Record<string, string>>
   readonly user: 'sub' | 'preferred_username'
-  readonly assertion: { readonly enabled: boolean; readonly ttlMs: number }
+  /** Path to the user's groups: for headers, for the assertion and for `require.groups`. */
+  readonly groupsClaim: string
+  /** `claims`: paths of those that the assertion says beside who and when. */
+  readonly assertion: { readonly enabled: boolean; readonly ttlMs: number; readonly claims: readonly string[] }
 }
 
 export interface BearerIssuer {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { ClientMetadata } from 'oidc-provider'
 import { parse, stringify } from 'yaml'
 import { ACR_OTP } from './provider/accounts.ts'
+import { aliasRegex, authResponseHeaders } from '../middleware/identity/header-names.ts'
 
 export const ORDERS_AUDIENCE = 'https://orders.demo.example'
 export const BILLING_AUDIENCE = 'https://billing.demo.example'
@@ -122,12 +123,10 @@ export function traefikDynamic(ports: Ports, change: (d: Dynamic) => void = () =
   const auth = d.http.middlewares['bff-auth']
   if (auth === undefined) throw new Error('traefik/dynamic.yaml has no middleware bff-auth')
   auth.forwardAuth['address'] = `http://127.0.0.1:${ports.service}/auth/verify`
-  // One name more than the checked-in list has, since the demo maps a claim to it.
-  auth.forwardAuth.authResponseHeaders.push('X-Department')
-  auth.forwardAuth.authResponseHeadersRegex = auth.forwardAuth.authResponseHeadersRegex.replace(
-    /\)\$$/,
-    '|x[^a-z0-9]department)$',
-  )
+  // As for any operator's own map: the demo's has names that the checked-in list lacks.
+  const identity = { identity: { map: { 'X-Department': 'department.name' } } }
+  auth.forwardAuth.authResponseHeaders = [...authResponseHeaders(identity)]
+  auth.forwardAuth.authResponseHeadersRegex = aliasRegex(identity)
   const { bff, 'bff-verify-is-not-public': guard, api: proxied } = d.http.routers
   d.http.middlewares = { 'bff-auth': auth }
   const api = (name: string, service = name): Yaml => ({

@@ -28,8 +28,14 @@ export function buildSettings(c: Source, dir: string): Settings {
     identity: {
       preset: map.preset,
       map: map.map,
-      user: map.user,
-      assertion: { enabled: map.assertion.enabled, ttlMs: map.assertion.ttl },
+      // Authelia's Remote-User is a login name; the others' is the subject where the provider speaks OpenID Connect.
+      user: map.user ?? (map.preset === 'authelia' ? 'preferred_username' : 'sub'),
+      groupsClaim: sure(map.groups_claim),
+      assertion: {
+        enabled: map.assertion.enabled,
+        ttlMs: map.assertion.ttl,
+        claims: map.assertion.claims.map((path) => sure(path)),
+      },
     },
     bearerIssuers: new Map(
       Object.entries(s.bearer_issuers).map(([name, b]) => [

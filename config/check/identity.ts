@@ -1,7 +1,9 @@
 import { Refused } from '../finding.ts'
 import type { Place } from '../finding.ts'
+import { parseClaimPath } from '../values/claim-path.ts'
 import { parseHeaderName } from '../values/words.ts'
-import type { Check } from './context.ts'
+import type { Check, CheckContext } from './context.ts'
+import { publicUrls } from './public-urls.ts'
 
 /** Header names are keys here, which a schema can only match with a pattern: too little to say what is wrong. */
 export const checkIdentity: Check = (c) => {
@@ -17,11 +19,22 @@ export const checkIdentity: Check = (c) => {
         mend: 'Keep one.',
       })
     seen.add(name.toLowerCase())
-    if (path.split('.').includes(''))
-      c.report.fault(at, {
-        code: 'CLAIM_PATH',
-        message: 'this is no dotted path into the claims',
-        mend: 'Write department.name.',
-      })
+    const parsedPath = parseClaimPath(path)
+    if (parsedPath instanceof Refused) c.report.fault(at, parsedPath.problem)
+  }
+  checkOwnIssuer(c)
+}
+
+/** What we sign for upstreams must never count as a caller's token: nobody may name us as an issuer of those. */
+function checkOwnIssuer(c: CheckContext): void {
+  const ours = new Set(publicUrls(c.settings).map(({ url }) => url.hostname.replace(/^\*\./, '') + url.port))
+  for (const [name, b] of Object.entries(c.settings.bearer_issuers)) {
+    const { issuer } = b
+    if (issuer === undefined || issuer.pathname !== '/' || !ours.has(issuer.hostname + issuer.port)) continue
+    c.report.fault(['settings', 'bearer_issuers', name, 'issuer'], {
+      code: 'OWN_ISSUER',
+      message: 'this is our own origin, which signs identity assertions for upstreams and no access tokens',
+      mend: 'Name the issuer that the machines get their tokens from.',
+    })
   }
 }

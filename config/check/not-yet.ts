@@ -6,11 +6,6 @@ export const checkNotYet: Check = (c) => {
   const { settings } = c
   const named: (readonly [boolean, Place, string])[] = [
     [settings.server.verify_listen !== undefined, ['settings', 'server', 'verify_listen'], 'verify over HTTP/2'],
-    [
-      settings.identity_headers.assertion.enabled,
-      ['settings', 'identity_headers', 'assertion'],
-      'the signed assertion',
-    ],
   ]
   for (const [used, at, what] of named) {
     if (!used) continue

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseEndpoint } from '../values/url.ts'
+import { parseClaimPath } from '../values/claim-path.ts'
 import { parseHeaderName } from '../values/words.ts'
 import {
   about,
@@ -75,6 +76,11 @@ export const serviceTokens = named(service)
 const assertion = section({
   enabled: flag().prefault(false).meta(about('Send `X-Identity-Assertion`, signed; its key is at `/auth/jwks`.')),
   ttl: duration('1s', '1h').prefault('60s').meta(about('How long one is valid.')),
+  claims: list(parsed(parseClaimPath))
+    .prefault(['email', 'name', 'preferred_username', 'groups'])
+    .meta(
+      about('What it says of the user beside `sub`: dotted paths into the claims. `groups` follows `groups_claim`.'),
+    ),
 })
 
 /** `identity_headers:` */
@@ -82,7 +88,21 @@ export const identityHeaders = section({
   preset: z.enum(['bff', 'oauth2-proxy', 'authelia', 'traefik-hub']).prefault('bff').meta(about('Whose header names.')),
   map: freely(text())
     .prefault({})
-    .meta(about('More headers: name to a dotted path into the claims; lists are joined like groups.')),
-  user: z.enum(['sub', 'preferred_username']).prefault('sub').meta(about('Which claim names the user.')),
+    .meta(
+      about(
+        'More headers: name to a dotted path into the claims; lists are joined like groups, `\\.` is a dot in a name.',
+      ),
+    ),
+  user: z
+    .enum(['sub', 'preferred_username'])
+    .optional()
+    .meta(about('Which claim names the user. Default: `sub`; `preferred_username` with the preset `authelia`.')),
+  groups_claim: parsed(parseClaimPath)
+    .prefault('groups')
+    .meta(
+      about(
+        'Where the groups stand, for headers and `require.groups`: `realm_access.roles`, `cognito:groups`, `roles`.',
+      ),
+    ),
   assertion: assertion.prefault({}).meta(about('The signed identity assertion.')),
 })

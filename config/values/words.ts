@@ -13,10 +13,13 @@ export function parseHeaderName(text: string): string | Refused {
   if (!/^[A-Za-z0-9][A-Za-z0-9-]{0,99}$/.test(text))
     return new Refused('BAD_HEADER_NAME', 'this is not a header name', 'Letters, digits and -: X-Department.')
   const name = text.toLowerCase()
-  if (NOT_OURS.has(name) || name.startsWith('x-forwarded-') || name.startsWith('x-bff-'))
+  if (NOT_OURS.has(name) || (name.startsWith('x-forwarded-') && !WHO.test(name)) || name.startsWith('x-bff-'))
     return new Refused('RESERVED_HEADER', 'this header has a meaning of its own', 'Choose a name such as X-Department.')
   return text
 }
+
+/** `X-Forwarded-*` that say who, as presets name them: no gateway sets these. */
+const WHO = /^x-forwarded-(?:user|email|groups|preferred-username)$/
 
 /** A cookie's name (RFC 6265 §4.1.1). */
 export function parseCookieName(text: string): string | Refused {

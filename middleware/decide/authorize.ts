@@ -52,7 +52,7 @@ export function judgeRules(c: Context, deps: DecideDeps): readonly Judged[] {
   const rules = rulesOf(c, deps)
   if (rules.length === 0) return []
   return rules.flatMap((r, i) =>
-    conditionsOf(c, r).map(([rule, holds]) => ({
+    conditionsOf(c, deps, r).map(([rule, holds]) => ({
       of: i === 0 ? ('route' as const) : ('service' as const),
       rule,
       holds,
@@ -60,11 +60,11 @@ export function judgeRules(c: Context, deps: DecideDeps): readonly Judged[] {
   )
 }
 
-function conditionsOf(c: Context, r: Require): (readonly [rule: string, holds: boolean])[] {
+function conditionsOf(c: Context, deps: DecideDeps, r: Require): (readonly [rule: string, holds: boolean])[] {
   const claims = claimsOf(c)
   const found: (readonly [string, boolean])[] = []
   if (r.groups.length > 0) {
-    const has = groupsOf(claims)
+    const has = groupsOf(claims, deps.now.settings.identity.groupsClaim)
     found.push([`groups: one of ${r.groups.join(', ')}`, r.groups.some((g) => has.includes(g))])
   }
   for (const [path, wanted] of Object.entries(r.claims))

@@ -38,7 +38,7 @@ type Endpoint = (r: BrowserRequest, deps: LoginDeps, save: SaveRecord) => Promis
  * The browser endpoints, as an Express app. `/auth/verify` and proxied routes never come here. Express only carries: each
  * endpoint is a function from a BrowserRequest to an Answer.
  */
-export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): Express {
+export function createExpressApp(deps: LoginDeps, writeSession: WriteSession, jwks?: Answer): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -56,6 +56,8 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession): E
   const limit = '16kb'
   const body = [express.urlencoded({ extended: false, limit }), express.json({ limit })]
   app.get(`${base}/health`, (_req, res) => send(res, health()))
+  // Upstreams ask for it by whatever address they reach us; the keys are public, so no Host is wrong.
+  if (jwks !== undefined) app.get(`${base}/jwks`, (_req, res) => send(res, jwks))
   app.get(`${base}/login`, on(startLogin))
   app.get(`${base}/callback`, on(finishLogin))
   app.get(`${base}/logout`, on(confirmLogout))

@@ -38,18 +38,33 @@ export const ASSERTION_HEADER = 'X-Identity-Assertion'
 /** Never set: it is between a page and us, and no upstream's to see. */
 const CSRF_HEADER_NAME = 'X-CSRF-Token'
 
-/** Names that other tools of this kind use: a client's copy must not reach an upstream that still believes them. */
-const ALWAYS = [CORRELATION_HEADER, ISSUER_HEADER, ASSERTION_HEADER, CSRF_HEADER_NAME, ...Object.keys(PRESETS.bff)]
+/** oauth2-proxy's `pass_access_token`: never set here (a service gets its own token), and never a client's to set. */
+const NEVER_SET = ['X-Forwarded-Access-Token', 'X-Auth-Request-Access-Token']
 
-/** Every identity header that these settings may set: what a client sends under these names never counts. */
-export function identityHeaderNames(settings: Pick<Settings, 'identity'>): readonly string[] {
-  return [
-    ...new Set([...ALWAYS, ...Object.keys(PRESETS[settings.identity.preset]), ...Object.keys(settings.identity.map)]),
-  ]
+/** Names of every preset, whichever is on: a client's copy must not reach an upstream that still believes one of them. */
+const ALWAYS = [
+  CORRELATION_HEADER,
+  ISSUER_HEADER,
+  ASSERTION_HEADER,
+  CSRF_HEADER_NAME,
+  ...Object.values(PRESETS).flatMap((headers) => Object.keys(headers)),
+  ...NEVER_SET,
+]
+
+/** What names depend on. */
+interface Named {
+  readonly identity: Pick<Settings['identity'], 'map'>
+}
+
+/** Every identity header there is, and those of the operator's map: what a client sends under these names never counts. */
+export function identityHeaderNames(settings: Named): readonly string[] {
+  const names = [...ALWAYS, ...Object.keys(settings.identity.map)]
+  const seen = new Set<string>()
+  return names.filter((n) => !seen.has(n.toLowerCase()) && seen.add(n.toLowerCase()))
 }
 
 /** Traefik's `authResponseHeaders`: a name not listed passes from the client, one that is listed and omitted is deleted. */
-export function authResponseHeaders(settings: Pick<Settings, 'identity'>): readonly string[] {
+export function authResponseHeaders(settings: Named): readonly string[] {
   return ['Authorization', 'Cookie', ...identityHeaderNames(settings)]
 }
 
@@ -59,19 +74,19 @@ export function foldHeaderName(name: string): string {
 }
 
 /** One regular expression (Go RE2 syntax) a name, for Traefik's `authResponseHeadersRegex`. */
-export function aliasRegexes(settings: Pick<Settings, 'identity'>): readonly string[] {
+export function aliasRegexes(settings: Named): readonly string[] {
   return identityHeaderNames(settings).map((name) => `(?i)^${name.toLowerCase().replace(/[^a-z0-9]/g, '[^a-z0-9]')}$`)
 }
 
 /** All of them as one, which is what Traefik's option takes. */
-export function aliasRegex(settings: Pick<Settings, 'identity'>): string {
+export function aliasRegex(settings: Named): string {
   return `(?i)^(?:${identityHeaderNames(settings)
     .map((name) => name.toLowerCase().replace(/[^a-z0-9]/g, '[^a-z0-9]'))
     .join('|')})$`
 }
 
 /** Tells whether a header name is one of ours, in any spelling. */
-export function compileOurHeaders(settings: Pick<Settings, 'identity'>): {
+export function compileOurHeaders(settings: Named): {
   readonly isOurs: (name: string) => boolean
   readonly isAlias: (name: string) => boolean
 } {

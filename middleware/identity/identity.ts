@@ -1,39 +1,33 @@
 import type { Settings } from '../../config/types.ts'
-import type { Claims, Emit, IdentityHeaders, LiveSession, Principal, SessionState } from '../types.ts'
+import type { Emit, IdentityHeaders, Principal, SessionState } from '../types.ts'
+import { saysUnverified, type Assertion, type Who } from './assertion.ts'
 import { claimAt, groupsOf, textsOf } from './claims.ts'
-import { CORRELATION_HEADER, ISSUER_HEADER, PRESETS, type HeaderSource } from './header-names.ts'
+import { ASSERTION_HEADER, CORRELATION_HEADER, ISSUER_HEADER, PRESETS, type HeaderSource } from './header-names.ts'
 import { headerValue, joinList } from './header-value.ts'
 
 type Pair = readonly [name: string, value: string]
 
-/** Who is told of: what a user's session and a machine's token have in common. */
-interface Who {
-  readonly claims: Claims
-  readonly sub: string
-  readonly issuer: string
-  readonly session: LiveSession | undefined
-}
-
 /**
  * Identity headers for one upstream, by the preset, the claim map and the service's own list (R4, R23). What cannot be said
  * safely is not said: Traefik deletes what we omit. The result depends on the session's version and the service alone, so
- * it is made once and kept with the session.
+ * it is made once and kept with the session; the assertion alone is made anew as it ages.
  */
-export function createIdentity(settings: Settings, emit: Emit): IdentityHeaders {
+export function createIdentity(settings: Settings, emit: Emit, assertion?: Assertion): IdentityHeaders {
   const kept = new WeakMap<SessionState, Map<string | undefined, readonly Pair[]>>()
   const severalIssuers = settings.providers.size > 1 || settings.bearerIssuers.size > 0
   const make = (who: Who, service: string | undefined): readonly Pair[] => {
-    const all = buildPairs(who, settings, severalIssuers, emit)
-    const only = service === undefined ? undefined : settings.services.get(service)?.identityHeaders
-    if (only === undefined) return all
-    const wanted = new Set(only.map((n) => n.toLowerCase()))
-    return all.filter(([name]) => wanted.has(name.toLowerCase()))
+    const wanted = wantedHeaders(settings, service)
+    return buildPairs(who, settings, severalIssuers, emit).filter(([name]) => wanted(name))
   }
+  const signed = (who: Who, service: string | undefined): readonly Pair[] =>
+    assertion === undefined || !wantedHeaders(settings, service)(ASSERTION_HEADER)
+      ? []
+      : [[ASSERTION_HEADER, assertion(who, service)]]
   return (principal, service, correlationId) => {
     const who = whoIs(principal)
     const correlation: Pair = [CORRELATION_HEADER, correlationId]
     if (who === undefined) return [correlation]
-    if (who.session === undefined) return [...make(who, service), correlation]
+    if (who.session === undefined) return [...make(who, service), ...signed(who, service), correlation]
     const byService = kept.get(who.session.state) ?? new Map<string | undefined, readonly Pair[]>()
     let pairs = byService.get(service)
     if (pairs === undefined) {
@@ -41,8 +35,14 @@ export function createIdentity(settings: Settings, emit: Emit): IdentityHeaders 
       byService.set(service, pairs)
       kept.set(who.session.state, byService)
     }
-    return [...pairs, correlation]
+    return [...pairs, ...signed(who, service), correlation]
   }
+}
+
+/** Which headers a service is told: all, or those of its own list (R23). */
+function wantedHeaders(settings: Settings, service: string | undefined): (name: string) => boolean {
+  const only = service === undefined ? undefined : settings.services.get(service)?.identityHeaders
+  return (name) => only === undefined || only.some((n) => n.toLowerCase() === name.toLowerCase())
 }
 
 function whoIs(p: Principal): Who | undefined {
@@ -55,9 +55,16 @@ function whoIs(p: Principal): Who | undefined {
         sub: p.session.record.sub,
         issuer: p.session.record.issuer,
         session: p.session,
+        expiresAt: p.session.record.expiresAt,
       }
     case 'machine':
-      return { claims: p.claims, sub: textsOf(p.claims['sub'])[0] ?? '', issuer: p.issuer, session: undefined }
+      return {
+        claims: p.claims,
+        sub: textsOf(p.claims['sub'])[0] ?? '',
+        issuer: p.issuer,
+        session: undefined,
+        expiresAt: p.expiresAt,
+      }
   }
 }
 
@@ -67,13 +74,18 @@ function buildPairs(who: Who, settings: Settings, severalIssuers: boolean, emit:
     if (value !== undefined) pairs.push([name, value])
   }
   for (const [name, source] of Object.entries(PRESETS[settings.identity.preset]))
-    add(name, valueOf(source, name, who, settings, emit))
+    if (!isMapped(settings, name)) add(name, valueOf(source, name, who, settings, emit))
   if (severalIssuers) add(ISSUER_HEADER, safe(ISSUER_HEADER, who.issuer, emit))
   for (const [name, path] of Object.entries(settings.identity.map)) {
     const value = claimAt(who.claims, path)
     add(name, Array.isArray(value) ? list(name, textsOf(value), emit) : safe(name, textsOf(value)[0], emit))
   }
   return pairs
+}
+
+/** The operator's map wins over the preset: one header has one value. */
+function isMapped(settings: Settings, name: string): boolean {
+  return Object.keys(settings.identity.map).some((n) => n.toLowerCase() === name.toLowerCase())
 }
 
 function valueOf(source: HeaderSource, name: string, who: Who, settings: Settings, emit: Emit): string | undefined {
@@ -87,14 +99,13 @@ function valueOf(source: HeaderSource, name: string, who: Who, settings: Setting
         ? (claim('preferred_username') ?? safe(name, who.sub, emit))
         : safe(name, who.sub, emit)
     case 'email':
-      // An address that the provider does not vouch for is somebody's claim to be somebody.
-      return textsOf(who.claims['email_verified'])[0] === 'false' ? undefined : claim('email')
+      return saysUnverified(who.claims) ? undefined : claim('email')
     case 'name':
       return claim('name')
     case 'preferred_username':
       return claim('preferred_username')
     case 'groups':
-      return list(name, groupsOf(who.claims), emit)
+      return list(name, groupsOf(who.claims, settings.identity.groupsClaim), emit)
     case 'session':
       return who.session?.record.handle
     case 'auth_time':

@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { PROVIDER_ERRORS } from '../decision.ts'
 import { isTooOld } from '../provider/auth-age.ts'
 import { ProviderRejected, ProviderUnavailable } from '../provider/errors.ts'
+import { wantedClaims } from '../identity/wanted-claims.ts'
 import type { LoginResult, Provider } from '../provider/types.ts'
 import type { Answer, BrowserRequest, LoginCode } from '../types.ts'
 import {
@@ -67,7 +68,8 @@ async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: S
   const result = await redeem(r, deps, found)
   if (result === 'wants_resource') return redirect(restartUrl(deps, found), [])
   if (typeof result === 'string') return fail(r, deps, result, found)
-  if (!maySignIn(found.provider.settings.require, result.identity)) return refuseAccount(r, deps, found, result)
+  if (!maySignIn(found.provider.settings.require, result.identity, deps.now.settings.identity.groupsClaim))
+    return refuseAccount(r, deps, found, result)
   if (isInsufficient(found.attempt, result)) return fail(r, deps, 'STEP_UP_REQUIRED', found)
   const { startedAt: began, returnTo, maxAgeS } = found.attempt
   const signedIn = { provider: found.provider, result, returnTo, began, ...(maxAgeS === undefined ? {} : { maxAgeS }) }
@@ -116,7 +118,7 @@ async function redeem(
       state,
       nonce,
       codeVerifier,
-      wantedClaims: ['email', 'name', ...Object.values(deps.now.settings.identity.map)],
+      wantedClaims: wantedClaims(deps.now.settings, found.provider.settings),
       ...(resource === undefined ? {} : { resource }),
     })
   } catch (e) {

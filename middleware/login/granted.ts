@@ -8,9 +8,9 @@ import type { Claims, EpochMs, ServiceToken, TokenId } from '../types.ts'
  * `auth.require`: who may sign in at all. A domain counts only of an address that the provider verified, and of its last
  * part: `a@evil.com@company.com` is nobody's (GHSA-c5c4).
  */
-export function maySignIn(require: SignInRequire, claims: Claims): boolean {
+export function maySignIn(require: SignInRequire, claims: Claims, groupsClaim: string): boolean {
   if (require.emailDomains.length > 0 && !hasDomain(require.emailDomains, claims)) return false
-  if (require.groups.length > 0 && !require.groups.some((g) => groupsOf(claims).includes(g))) return false
+  if (require.groups.length > 0 && !require.groups.some((g) => groupsOf(claims, groupsClaim).includes(g))) return false
   return Object.entries(require.claims).every(([path, wanted]) => holdsClaim(claims, path, wanted))
 }
 

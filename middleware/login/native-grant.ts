@@ -65,7 +65,7 @@ async function redeem(r: BrowserRequest, deps: LoginDeps, a: Attempt, save: Save
     if (!(e instanceof ProviderRejected)) throw e
   }
   if (result === undefined) return failed(r, deps, 'LOGIN_FAILED')
-  if (!maySignIn(provider.settings.require, result.identity)) {
+  if (!maySignIn(provider.settings.require, result.identity, deps.now.settings.identity.groupsClaim)) {
     if (result.refreshToken !== undefined) void provider.revoke(result.refreshToken, 'refresh_token')
     return failed(r, deps, 'LOGIN_NOT_ALLOWED')
   }

@@ -1,3 +1,4 @@
+import { splitClaimPath } from '../../config/values/claim-path.ts'
 import * as client from 'openid-client'
 import { secret } from '../../config/secret.ts'
 import type { Claims } from '../types.ts'
@@ -124,7 +125,7 @@ async function loadUserinfo(
 export function hasPath(claims: Claims, path: string): boolean {
   if (claims[path] !== undefined) return true
   let at: unknown = claims
-  for (const part of path.split('.')) {
+  for (const part of splitClaimPath(path)) {
     if (typeof at !== 'object' || at === null) return false
     at = (at as Record<string, unknown>)[part]
   }

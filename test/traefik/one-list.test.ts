@@ -16,7 +16,13 @@ interface Dynamic {
 }
 const dynamic = parse(readFileSync(join(import.meta.dirname, '..', '..', 'traefik', 'dynamic.yaml'), 'utf8')) as Dynamic
 const settings = {
-  identity: { preset: 'bff', map: {}, user: 'sub', assertion: { enabled: false, ttlMs: 60_000 } },
+  identity: {
+    preset: 'bff',
+    map: {},
+    user: 'sub',
+    groupsClaim: 'groups',
+    assertion: { enabled: false, ttlMs: 60_000, claims: [] },
+  },
 } as const
 
 for (const [name, { forwardAuth }] of Object.entries(dynamic.http.middlewares)) {

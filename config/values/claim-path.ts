@@ -1,0 +1,19 @@
+import { Refused } from '../finding.ts'
+
+/** The keys of a dotted path into claims. `\.` is a dot in a name, `\\` a backslash. */
+export function splitClaimPath(path: string): readonly string[] {
+  const keys: string[] = ['']
+  for (const [part = ''] of path.matchAll(/\\[\\.]|[^]/g)) {
+    if (part === '.') keys.push('')
+    else keys[keys.length - 1] += part.length === 2 && part.startsWith('\\') ? part.slice(1) : part
+  }
+  return keys
+}
+
+/** A path into claims as it is written. A claim's own name may be a URL, which no rule about dots may refuse. */
+export function parseClaimPath(text: string): string | Refused {
+  const isUrl = /^https?:\/\/\S+$/.test(text)
+  if (!isUrl && splitClaimPath(text).includes(''))
+    return new Refused('CLAIM_PATH', 'this is no dotted path into the claims', 'Write department.name.')
+  return text
+}
