@@ -2,11 +2,15 @@ import { Refused } from '../finding.ts'
 
 /** The keys of a dotted path into claims. `\.` is a dot in a name, `\\` a backslash. */
 export function splitClaimPath(path: string): readonly string[] {
-  const keys: string[] = ['']
+  const keys: string[] = []
+  let key = ''
   for (const [part = ''] of path.matchAll(/\\[\\.]|[^]/g)) {
-    if (part === '.') keys.push('')
-    else keys[keys.length - 1] += part.length === 2 && part.startsWith('\\') ? part.slice(1) : part
+    if (part === '.') {
+      keys.push(key)
+      key = ''
+    } else key += part.length === 2 && part.startsWith('\\') ? part.slice(1) : part
   }
+  keys.push(key)
   return keys
 }
 

@@ -11,13 +11,19 @@ export interface ForwardAuth {
   readonly authResponseHeadersRegex: string
 }
 
+/** What the gateway's side depends on. */
+export interface GatewaySettings {
+  readonly identity: Pick<Settings['identity'], 'map'>
+  readonly server: Pick<Settings['server'], 'listen' | 'basePath'>
+}
+
 /**
  * The forwardAuth middleware for an operator's own settings: its header list and regex name every header of every preset
  * and of the map, so that a client's copy of none of them reaches an upstream.
  *
  * @param service pins the middleware to one service.
  */
-export function buildForwardAuth(settings: Pick<Settings, 'identity' | 'server'>, service?: string): ForwardAuth {
+export function buildForwardAuth(settings: GatewaySettings, service?: string): ForwardAuth {
   const { listen, basePath } = settings.server
   const pin = service === undefined ? '' : `?service=${encodeURIComponent(service)}`
   return {
