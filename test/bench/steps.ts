@@ -93,6 +93,7 @@ async function parts(
     codeWantsResource: new Set(),
     unsupportedGrants: new Map(),
     attemptKeys: [],
+    assertionKeys: [],
     cookies: { session: keys, csrf: deriveKeys(settings.session.secrets, 'csrf') },
     writeSession: () => Promise.reject(new Error('nobody signs in here')),
   }
