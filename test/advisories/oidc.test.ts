@@ -44,7 +44,7 @@ test('a sign-in is always bound by PKCE with S256, and by state and nonce', asyn
 test('an address that only ends in an allowed domain may not sign in (GHSA-c5c4-8r6x-56w3)', () => {
   const require = { emailDomains: ['company.com'], groups: [], claims: {} }
   const may = (email: unknown, verified: unknown = true): boolean =>
-    maySignIn(require, { email, email_verified: verified })
+    maySignIn(require, { email, email_verified: verified }, 'groups')
   assert.ok(may('a@company.com') && may('a@COMPANY.com'))
   for (const email of [
     'a@evil.com@company.com',
@@ -58,5 +58,5 @@ test('an address that only ends in an allowed domain may not sign in (GHSA-c5c4-
   ])
     assert.ok(!may(email), JSON.stringify(email))
   for (const verified of [false, null, 'true', 1]) assert.ok(!may('a@company.com', verified), String(verified))
-  assert.ok(!maySignIn(require, { email: 'a@company.com' }))
+  assert.ok(!maySignIn(require, { email: 'a@company.com' }, 'groups'))
 })
