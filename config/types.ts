@@ -158,11 +158,19 @@ export interface PublicUrl {
   readonly wildcard: boolean
 }
 
+export interface StoreTls {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+}
+
 export interface SessionSettings {
   /** The first signs, all verify. */
   readonly secrets: readonly Secret[]
   /** As written: `sqlite:./data/sessions.db`, `sqlite::memory:`, `redis://…`. Holds a password: never log it. */
   readonly store: Secret
+  /** TLS to Redis: absolute paths of PEM files, read again at each connection. */
+  readonly storeTls?: StoreTls
   readonly keyPrefix: string
   /** Folder for what must outlive the store: when `sessions revoke --all` was last run. */
   readonly stateDir: string

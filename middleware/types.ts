@@ -373,6 +373,8 @@ export interface SessionStore {
   count(key: string, windowMs: number): Promise<{ readonly count: number; readonly resetMs: number }>
   /** For live sockets and local flights. Returns how to stop listening. */
   onEnded(f: (id: SessionId, reason: EndReason) => void): () => void
+  /** Ends may have been missed (the store was away): open sockets must be judged anew. Returns how to stop listening. */
+  onGap(f: () => void): () => void
   /** Last known state, and a probe for /ready. Never throws. */
   health(): Promise<{ readonly up: boolean; readonly detail?: string; readonly warnings: readonly string[] }>
   close(): Promise<void>

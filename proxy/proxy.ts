@@ -27,7 +27,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
   const server = createProxyServer({})
   const exchanges = new WeakMap<IncomingMessage, Exchange>()
   const handshakes = new WeakMap<IncomingMessage, Handshake>()
-  const streams = createStreams(deps.onEnded, deps.clock)
+  const streams = createStreams(deps.onEnded, deps.clock, deps.onGap)
   const stalls = createStalls(limits, deps.clock)
   const agents = createAgents(limits.maxSocketsPerUpstream)
   const cx: ForwardContext = { deps, server, agents, exchanges, handshakes, streams }

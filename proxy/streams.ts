@@ -20,12 +20,18 @@ export interface Streams {
 
 /** A jumped clock or a long sleep: so long at most until the time is looked at again. */
 const LONGEST_SLEEP_MS = 60_000
+const REJUDGED_AT_ONCE = 50
+const REJUDGE_AGAIN_MS = 500
 
 /**
  * What is open, by session: all of a session's streams end when it ends, on whichever replica that was said. An open stream
  * is no activity: at its time the session is asked once more, and only other requests can have moved it on.
  */
-export function createStreams(onEnded: SessionStore['onEnded'], clock: Clock): Streams {
+export function createStreams(
+  onEnded: SessionStore['onEnded'],
+  clock: Clock,
+  onGap: SessionStore['onGap'] = () => () => undefined,
+): Streams {
   const bySession = new Map<SessionId, Set<OpenStream>>()
   const all = new Map<OpenStream, NodeJS.Timeout | undefined>()
   const remove = (s: OpenStream): void => {
@@ -66,6 +72,33 @@ export function createStreams(onEnded: SessionStore['onEnded'], clock: Clock): S
   const stop = onEnded((id) => {
     for (const s of [...(bySession.get(id) ?? [])]) end(s, 'session')
   })
+  let round = 0
+  /** A store that was away may have missed ends, or come back without its data. Asked in small groups: it has just come back. */
+  const rejudge = async (): Promise<void> => {
+    const mine = ++round
+    const left = [...all.keys()].filter((s) => s.recheck !== undefined)
+    while (left.length > 0 && mine === round) {
+      const some = left.splice(0, REJUDGED_AT_ONCE)
+      const unknown = await Promise.all(some.map(rejudgeOne))
+      const again = some.filter((_, i) => unknown[i] === true)
+      if (again.length === 0) continue
+      // Away again: no error is a yes, but an outage ends no session either. Its own time still ends the stream.
+      left.push(...again)
+      await clock.sleep(REJUDGE_AGAIN_MS)
+    }
+  }
+  /** True where the store did not answer. */
+  const rejudgeOne = async (s: OpenStream): Promise<boolean> => {
+    if (!all.has(s)) return false
+    try {
+      const until = await s.recheck?.()
+      if (all.has(s) && until === undefined) end(s, 'session')
+      return false
+    } catch {
+      return all.has(s)
+    }
+  }
+  const stopGaps = onGap(() => void rejudge())
   return {
     add: (s) => {
       all.set(s, undefined)
@@ -82,7 +115,9 @@ export function createStreams(onEnded: SessionStore['onEnded'], clock: Clock): S
     },
     size: () => all.size,
     close: () => {
+      round++
       stop()
+      stopGaps()
       for (const timer of all.values()) clearTimeout(timer)
       all.clear()
       bySession.clear()

@@ -81,6 +81,8 @@ export interface ProxyDeps {
   errorAnswer(code: ErrorInfo['code'], status: number, req: IncomingMessage): Answer
   /** Told of every session that ends, here or in another replica. */
   readonly onEnded: SessionStore['onEnded']
+  /** Ends may have been missed: what is open is judged anew. */
+  readonly onGap?: SessionStore['onGap']
   readonly emit: Emit
   readonly clock: Clock
   /** `session.cookie_name`: an upstream must not set it. */

@@ -16,7 +16,7 @@ export function buildSettings(c: Source, dir: string): Settings {
     providers: buildProviders(c),
     postLogoutRedirect: s.auth.post_logout_redirect ?? `${s.server.base_path}/logged-out`,
     frontchannelLogout: s.auth.frontchannel_logout,
-    session: buildSession(c),
+    session: buildSession(c, dir),
     tokens: {
       audienceParameter: s.tokens.audience_parameter,
       warmUp: s.tokens.warm_up,
@@ -79,10 +79,13 @@ function buildServer({ settings: { server: s }, settings }: Source, dir: string)
   }
 }
 
-function buildSession({ settings: { session: s } }: Source): SessionSettings {
+function buildSession({ settings: { session: s } }: Source, dir: string): SessionSettings {
+  const file = (p: string | undefined): string | undefined => (p === undefined ? undefined : resolve(dir, p))
+  const { ca, cert, key } = s.store_tls ?? {}
   return {
     secrets: sure(s.secret),
     store: s.store,
+    ...(s.store_tls === undefined ? {} : { storeTls: given({ ca: file(ca), cert: file(cert), key: file(key) }) }),
     keyPrefix: s.key_prefix,
     stateDir: s.state_dir,
     cookieName: s.cookie_name,

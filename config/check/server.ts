@@ -78,8 +78,13 @@ function checkVerifyTls(c: CheckContext): void {
     })
   checkKeyPair(c, at, tls.cert, tls.key)
   if (tls.client_ca === undefined) return
-  const ca = c.readFile(tls.client_ca)
-  if (ca === undefined || !isCertificate(ca)) c.report.fault([...at, 'client_ca'], unusable('client_ca', 'certificate'))
+  checkCertificate(c, at, 'client_ca', tls.client_ca)
+}
+
+/** That a file holds a certificate and can be read. */
+export function checkCertificate(c: CheckContext, at: Place, key: string, file: string): void {
+  const pem = c.readFile(file)
+  if (pem === undefined || !isCertificate(pem)) c.report.fault([...at, key], unusable(key, 'certificate'))
 }
 
 /** That both files can be read, and that one is the key of the other. */

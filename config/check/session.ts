@@ -1,8 +1,10 @@
 import { isIP } from 'node:net'
 import type { Place } from '../finding.ts'
 import type { PublicUrl } from '../types.ts'
+import { isRedisUrl, parseRedisUrl } from '../values/store-url.ts'
 import type { Check, CheckContext } from './context.ts'
 import { publicUrls } from './public-urls.ts'
+import { checkCertificate, checkKeyPair } from './server.ts'
 
 /** HMAC-SHA256 wants a key of its own length (RFC 2104 §3). */
 const LEAST_BYTES = 32
@@ -11,6 +13,7 @@ export const checkSession: Check = (c) => {
   checkSecrets(c)
   checkCookie(c)
   checkDomain(c)
+  checkStoreTls(c)
   const { idle_timeout: idle, absolute_timeout: absolute } = c.settings.session
   if (idle > absolute)
     c.report.fault(['settings', 'session', 'idle_timeout'], {
@@ -96,4 +99,26 @@ function covers(domain: string, url: PublicUrl): boolean {
   // `*.example.com` holds no host `example.com`, so the star's own domain is its parent.
   const host = url.wildcard ? url.hostname.slice(2) : url.hostname
   return host === domain || host.endsWith(`.${domain}`)
+}
+
+/** A file that is missing at boot would be an outage at the first connection, and one that nobody can mend from the log. */
+function checkStoreTls(c: CheckContext): void {
+  const { store, store_tls: tls } = c.settings.session
+  if (tls === undefined) return
+  const at: Place = ['settings', 'session', 'store_tls']
+  const url = isRedisUrl(store.reveal()) ? parseRedisUrl(store.reveal()) : undefined
+  if (url === undefined || 'wrong' in url || !url.tls)
+    c.report.fault(at, {
+      code: 'STORE_TLS_UNUSED',
+      message: '`session.store_tls` is here and `session.store` does not speak TLS',
+      mend: 'Write the store as rediss://, rediss+sentinel:// or rediss+cluster://, or leave store_tls out.',
+    })
+  if (tls.ca !== undefined) checkCertificate(c, at, 'ca', tls.ca)
+  if ((tls.cert === undefined) !== (tls.key === undefined))
+    c.report.fault(at, {
+      code: 'STORE_TLS_PAIR',
+      message: '`session.store_tls` has one of `cert` and `key` without the other',
+      mend: 'A client certificate is both; leave both out where the server asks for none.',
+    })
+  checkKeyPair(c, at, tls.cert, tls.key)
 }

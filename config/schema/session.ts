@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { parseCookieDomain, parseCookieName, parseStore } from '../values/words.ts'
+import { parseStore } from '../values/store-url.ts'
+import { parseCookieDomain, parseCookieName } from '../values/words.ts'
 import { secret } from '../secret.ts'
 import { parseRate } from '../values/time.ts'
 import { about, duration, flag, parsed, section, text } from './parts.ts'
@@ -7,6 +8,13 @@ import { about, duration, flag, parsed, section, text } from './parts.ts'
 const secrets = z
   .union([text(), z.array(text()).min(1)], { error: 'must be a text or a list of texts' })
   .transform((v) => (typeof v === 'string' ? [v] : v).map(secret))
+
+/** Files, so that a renewed certificate is in force at the next connection. */
+const storeTls = section({
+  ca: text().optional().meta(about('PEM file of the CA that signed the server’s certificate. Left out: the system’s.')),
+  cert: text().optional().meta(about('PEM file of our certificate, where the server wants one.')),
+  key: text().optional().meta(about('PEM file of its private key.')),
+})
 
 /** `session:` */
 export const session = section({
@@ -18,15 +26,21 @@ export const session = section({
     .prefault('sqlite:./data/sessions.db')
     .meta(
       about(
-        'Where sessions are kept: `sqlite:<file>`, `sqlite::memory:`, `redis://`, `rediss://`, `redis+sentinel://`, `redis+cluster://`.',
+        'Where sessions are kept: `sqlite:<file>`, `sqlite::memory:`, `redis://`, `redis+sentinel://`, `redis+cluster://`, with TLS `rediss://`, `rediss+sentinel://`, `rediss+cluster://`. See [stores](stores.md).',
         {
           restart: true,
         },
       ),
     ),
+  store_tls: storeTls
+    .optional()
+    .meta(
+      about('TLS to Redis, beside a `rediss…://` store: files relative to the config directory.', { restart: true }),
+    ),
+  // Braces would choose the hash tag, which is the session's: all of its keys share one slot.
   key_prefix: z
     .string()
-    .regex(/^[\x21-\x7e]{0,64}$/)
+    .regex(/^[\x21-\x7a|\x7e]{0,64}$/, { error: 'must be at most 64 printable characters without { and }' })
     .prefault('bff:')
     .meta(about('In front of every key in Redis.', { restart: true })),
   state_dir: text()

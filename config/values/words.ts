@@ -70,15 +70,6 @@ export function parseMailDomain(text: string): string | Refused {
   return new Refused('BAD_DOMAIN', 'this is not a mail domain', 'Write what stands after the @: example.com.')
 }
 
-/** Where sessions are kept. The address may hold a password, so nothing of it is ever repeated. */
-export function parseStore(text: string): string | Refused {
-  if (/^sqlite:.+/.test(text) && !text.startsWith('sqlite://')) return text
-  if (/^redis(?:s|\+sentinel|\+cluster)?:\/\/[^/\s]+\S*$/.test(text)) return text
-  const mend =
-    'Write sqlite:./data/sessions.db, sqlite::memory:, redis://…, rediss://…, redis+sentinel://… or redis+cluster://….'
-  return new Refused('BAD_STORE', 'this is no session store', mend)
-}
-
 /** Any header to be read, not set. */
 export function parseHeaderToken(text: string): string | Refused {
   if (/^[A-Za-z0-9][A-Za-z0-9-]{0,99}$/.test(text)) return text

@@ -19,6 +19,12 @@ export interface StoredSession {
   readonly revision: number
 }
 
+/** What tells whether a parsed copy is still good. */
+export interface Seen {
+  readonly revision: number
+  readonly idleUntil: EpochMs
+}
+
 export interface NewStored {
   readonly state: string
   readonly idleUntil: EpochMs
@@ -45,7 +51,7 @@ export interface SessionBackend {
    * What is known of a session without reading it whole: the cheap question behind every warm request. 'unknown': ask
    * load(). Synchronous always.
    */
-  peek(id: SessionId): { readonly revision: number; readonly idleUntil: EpochMs } | 'unknown' | undefined
+  peek(id: SessionId): Seen | 'unknown' | undefined
   /** undefined unless record and state both exist. */
   load(id: SessionId): Maybe<StoredSession | undefined>
   endedReason(id: SessionId): Maybe<EndReason | undefined>
@@ -83,6 +89,8 @@ export interface SessionBackend {
   getShared(key: string): Promise<string | undefined>
   putShared(key: string, value: string, ttlMs: number): Promise<void>
   onEnded(f: (id: SessionId, reason: EndReason) => void): () => void
+  /** Ends may have been missed: whatever is open must be judged anew. Not there where none can be missed. */
+  onGap?(f: () => void): () => void
   health(): Promise<{ readonly up: boolean; readonly detail?: string; readonly warnings: readonly string[] }>
   close(): Promise<void>
 }

@@ -91,6 +91,7 @@ async function openBackend(o: StoreOptions, seal: RecordSeal): Promise<SessionBa
   if (store.startsWith('sqlite:')) return openSqlite({ path: store.slice('sqlite:'.length), clock, emit, random, seal })
   const redis = openRedis({
     url: store,
+    tls: o.settings.storeTls,
     keyPrefix: o.settings.keyPrefix,
     stallTimeoutMs: o.settings.stallTimeoutMs,
     clock,

@@ -13,6 +13,7 @@ import type {
 import type { Emit, ServiceToken } from '../types.ts'
 import { handleOf } from './handle.ts'
 import { ID_TOKEN, REFRESH_TOKEN, type SessionBackend, type StoredSession } from './backend.ts'
+import { createParsedCache, MOST_KEPT_BYTES, weightOf } from './parsed-cache.ts'
 import type { Sealer } from './seal.ts'
 import type { Epoch } from './epoch.ts'
 import { readState, readToken, Unreadable, writeState, writeToken } from './serialize.ts'
@@ -27,25 +28,16 @@ export interface SessionsOptions {
   readonly emit: Emit
 }
 
-interface Kept {
-  readonly revision: number
-  readonly session: LiveSession
-}
-
-/** Parsed sessions that are kept; each is a few kilobytes. */
-const MOST_KEPT = 20_000
-
 /** Sessions over a backend: sealing, parsing, and a bounded cache of what was parsed, good while the revision stands. */
 export function createSessions(o: SessionsOptions): SessionStore {
-  const kept = new Map<SessionId, Kept>()
+  const kept = createParsedCache(MOST_KEPT_BYTES)
   const tellOnce = createTellOnce(o.emit)
   const keep = (id: SessionId, stored: StoredSession): LiveSession | undefined => {
     const have = kept.get(id)
     if (have?.revision === stored.revision && have.session.idleUntil === stored.idleUntil) return have.session
     const session = parse(id, stored, o, tellOnce)
     if (session === undefined) return undefined
-    if (kept.size >= MOST_KEPT) dropOldest(kept)
-    kept.set(id, { revision: stored.revision, session })
+    kept.set(id, { revision: stored.revision, session, bytes: weightOf(stored) })
     return session
   }
   const loadToEnd = (id: SessionId): Maybe<LiveSession | undefined> => {
@@ -58,7 +50,7 @@ export function createSessions(o: SessionsOptions): SessionStore {
     if (seen !== 'unknown' && have?.revision === seen.revision) {
       if (have.session.idleUntil === seen.idleUntil) return have.session
       const session = { ...have.session, idleUntil: seen.idleUntil }
-      kept.set(id, { revision: seen.revision, session })
+      kept.set(id, { ...have, session })
       return session
     }
     const stored = o.backend.load(id)
@@ -112,6 +104,7 @@ export function createSessions(o: SessionsOptions): SessionStore {
     noted: (key) => o.backend.getShared(`note|${blind(key, o)}`),
     count: (key, windowMs) => o.backend.count(blind(key, o), windowMs),
     onEnded: (f: (id: SessionId, reason: EndReason) => void) => o.backend.onEnded(f),
+    onGap: (f) => o.backend.onGap?.(f) ?? (() => undefined),
     health: () => o.backend.health(),
     close: () => {
       o.epoch.close()

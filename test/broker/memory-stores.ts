@@ -127,6 +127,7 @@ export function createMemoryStores(now: () => number): MemoryStores {
     note: async () => undefined,
     noted: async () => undefined,
     count: async () => ({ count: 1, resetMs: now() }),
+    onGap: () => () => undefined,
     onEnded: (f) => {
       listeners.add(f)
       return () => void listeners.delete(f)

@@ -144,6 +144,15 @@ const SETTINGS_FAULTS: readonly Row[] = [
   ['a __Secure- cookie over http', session('cookie_name: __Secure-s', { server: LOCAL }), ['3 COOKIE_PREFIX']],
   ['a cookie name that is taken', session('cookie_name: _csrf_token'), ['3 BAD_COOKIE_NAME']],
   ['a store that is none', session('store: postgres://db'), ['3 BAD_STORE']],
+  ['a sentinel without its master', session('store: "redis+sentinel://h:26379"'), ['3 BAD_STORE']],
+  ['a key prefix that would choose the slot', session('store: "redis://h", key_prefix: "{app}:"'), ['3 BAD_VALUE']],
+  ['TLS files for a store without TLS', session('store: "redis://h", store_tls: {}'), ['3 STORE_TLS_UNUSED']],
+  ['a CA of the store that is not there', session('store: "rediss://h", store_tls: { ca: no.pem }'), ['3 TLS_FILE']],
+  [
+    'half a client certificate',
+    session('store: "rediss://h", store_tls: { cert: no.pem }'),
+    ['3 STORE_TLS_PAIR', '3 TLS_FILE'],
+  ],
   [
     'a client credentials service without a client',
     settings({}, 'service_tokens: { a: { strategy: client_credentials } }\n'),

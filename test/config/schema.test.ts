@@ -35,6 +35,7 @@ test('the reference marks what a reload does not change', () => {
     'server.admin_listen',
     'session.secret',
     'session.store',
+    'session.store_tls',
     'session.key_prefix',
     'session.state_dir',
     'session.cookie_name',

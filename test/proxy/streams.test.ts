@@ -11,6 +11,7 @@ import { createProxy } from '../../proxy/proxy.ts'
 import type { Forward } from '../../proxy/types.ts'
 import type { Client } from '../support/client.ts'
 import { ORIGIN, PUBLIC_HOST, startService, type Service, type ServiceOptions } from '../support/service.ts'
+import { adminOf, startWire } from '../support/redis-world.ts'
 import { startUpstream, type Upstream } from './upstream.ts'
 
 let up: Upstream
@@ -150,6 +151,60 @@ describe('streams on every replica', () => {
     } finally {
       await b.stop()
       await a.stop()
+    }
+  })
+
+  test('a sign-out while a replica hears nothing of the store ends what is open there once it hears again, and nothing else', async () => {
+    const wire = await startWire(redis.port)
+    const a = await startService({ ...proxied(), store: redis.url })
+    const b = await startService({ ...proxied(), store: `redis://127.0.0.1:${wire.port}`, issuer: a.provider.issuer })
+    try {
+      const [leaves, stays] = [await a.signIn(), await a.signIn()]
+      const [gone, kept] = [dial(b, leaves), dial(b, stays)]
+      await Promise.all([once(gone, 'open'), once(kept, 'open')])
+      const events = await listen(b, leaves)
+      wire.cut(true)
+      await b.waitForLog((l) => l['msg'] === 'store_down')
+      const { csrf_token: token } = (await (await leaves.get('/auth/csrf')).json()) as { csrf_token: string }
+      assert.equal((await leaves.post('/auth/logout', '', { 'x-csrf-token': token })).status, 200)
+      assert.equal(gone.readyState, WebSocket.OPEN, 'an outage ends nothing')
+      const ended = Promise.all([closed(gone), once(events, 'end')])
+      wire.accept()
+      assert.deepEqual((await ended)[0], [1008, 'session ended'])
+      await until('the other session', async () => (await b.verify('/plain/1', { client: stays })).status === 200)
+      assert.equal(kept.readyState, WebSocket.OPEN)
+      kept.terminate()
+    } finally {
+      await b.stop()
+      await a.stop()
+      await wire.close()
+    }
+  })
+
+  test('a store that comes back without its data, or is emptied, ends what is open', async () => {
+    const own = await startRedis()
+    let again: Redis | undefined
+    const s = await startService({ ...proxied(), store: own.url })
+    try {
+      const first = dial(s, await s.signIn())
+      await once(first, 'open')
+      own.child.kill('SIGKILL')
+      await own.exited
+      const ended = closed(first)
+      again = await startRedis({ port: own.port })
+      assert.deepEqual(await ended, [1008, 'session ended'])
+      await s.waitForLog((l) => l['msg'] === 'store_up')
+      const second = dial(s, await s.signIn())
+      await once(second, 'open')
+      const alsoEnded = closed(second)
+      const admin = await adminOf(again.url)
+      await admin.flushAll()
+      admin.destroy()
+      assert.deepEqual(await alsoEnded, [1008, 'session ended'])
+    } finally {
+      await s.stop()
+      await again?.stop()
+      await own.stop()
     }
   })
 })

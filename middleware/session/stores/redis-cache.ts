@@ -1,18 +1,19 @@
 import type { SessionId } from '../../types.ts'
-import type { StoredSession } from '../backend.ts'
+import type { Seen, StoredSession } from '../backend.ts'
 
 interface Entry {
-  readonly stored: StoredSession
+  readonly seen: Seen
   readonly untilMonoMs: number
 }
 
+/** About 300 bytes each. The sessions themselves are kept once, parsed, by sessions.ts. */
 const MOST = 50_000
 /** Nothing is believed for longer without being read again, whatever was or was not invalidated. */
 const TTL_MS = 5000
 
-/** What was read, until the server says that it changed. A read that an invalidation overtakes is not kept. */
+/** Which sessions were read, in which revision, until the server says that they changed. A read that an invalidation overtakes is not kept. */
 export interface TrackedCache {
-  get(id: SessionId): StoredSession | undefined
+  get(id: SessionId): Seen | undefined
   /** Runs a read; keeps its result unless the key was invalidated meanwhile. One flight for all who ask at once. */
   read(
     id: SessionId,
@@ -38,7 +39,7 @@ export function createTrackedCache(monoMs: () => number): TrackedCache {
     get: (id) => {
       const entry = entries.get(id)
       if (entry === undefined) return undefined
-      if (entry.untilMonoMs > monoMs()) return entry.stored
+      if (entry.untilMonoMs > monoMs()) return entry.seen
       entries.delete(id)
       return undefined
     },
@@ -53,7 +54,8 @@ export function createTrackedCache(monoMs: () => number): TrackedCache {
             const first = entries.size >= MOST ? entries.keys().next() : undefined
             if (first !== undefined && first.done !== true) entries.delete(first.value)
             entries.delete(id)
-            entries.set(id, { stored, untilMonoMs: monoMs() + TTL_MS })
+            const seen = { revision: stored.revision, idleUntil: stored.idleUntil }
+            entries.set(id, { seen, untilMonoMs: monoMs() + TTL_MS })
           }
           return stored
         })

@@ -1,8 +1,20 @@
-import { createClient, createCluster, createSentinel } from 'redis'
+import type { StoreTls } from '../../../config/types.ts'
+import { parseRedisUrl, type RedisUrl } from '../../../config/values/store-url.ts'
+import { openCluster } from './redis-cluster.ts'
+import {
+  connect,
+  messageOf,
+  type Client,
+  type Connection,
+  type ConnectionEvents,
+  type ConnectionSettings,
+} from './redis-connection.ts'
+import { createKeeper } from './redis-keeper.ts'
+import { openSentinels } from './redis-sentinel.ts'
 
-/** What this store needs of a connection, whichever kind it is. */
+/** What this store needs of a server, whichever kind it is. Nothing here waits for a connection: without one it rejects. */
 export interface RedisLink {
-  eval(script: string, keys: readonly string[], args: readonly string[]): Promise<unknown>
+  readonly eval: (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>
   get(key: string): Promise<string | null>
   del(key: string): Promise<unknown>
   hGetAll(key: string): Promise<Record<string, string>>
@@ -12,259 +24,201 @@ export interface RedisLink {
   setNew(key: string, value: string, ttlMs: number): Promise<boolean>
   setFor(key: string, value: string, ttlMs: number): Promise<unknown>
   publish(channel: string, message: string): Promise<unknown>
-  subscribe(channel: string, listener: (message: string) => void): Promise<void>
   scan(match: string): AsyncIterable<readonly string[]>
-  ping(): Promise<unknown>
-  configGet(name: string): Promise<string | undefined>
+  /** Whether every master reads, and writes where asked for. Rejects with why not. */
+  probe(kind: 'read' | 'write'): Promise<unknown>
+  /** `maxmemory-policy` of each master that tells it. */
+  policies(): Promise<readonly string[]>
   /** Whether invalidations of what was read arrive: only then may anything be cached. */
   readonly tracked: () => boolean
-  close(): void
+  /** Whether all masters tell of ended sessions. */
+  readonly subscribed: () => boolean
+  readonly close: () => void
 }
 
-export interface LinkEvents {
+export interface LinkEvents extends ConnectionEvents {
   /** The connection is up, and what was known before it counts no more. */
   readonly ready: () => void
   readonly lost: (detail: string) => void
-  /** null: everything. */
-  readonly invalidated: (key: string | null) => void
+  /** Nothing that was read may be believed any longer. */
+  readonly uncovered: () => void
+  /** Messages may have been missed until now. */
+  readonly gap: () => void
 }
 
 export interface LinkOptions {
   readonly url: string
+  readonly tls: StoreTls | undefined
   readonly stallTimeoutMs: number
+  readonly channel: string
+  /** A key of ours, for probing: nobody else's command may need more rights than the store's own. */
+  readonly probeKey: (n: number, what: 'string' | 'hash') => string
+  readonly sleep: (ms: number, stop?: AbortSignal) => Promise<void>
   readonly events: LinkEvents
 }
 
+type Run = <T>(key: string, work: (client: Client) => Promise<T>) => Promise<T>
+
 /**
- * Opens a connection by its URL: `redis://`, `rediss://` (TLS), `redis+sentinel://host:port,host:port/master`,
- * `redis+cluster://host:port,host:port`. Returns at once; it connects, and comes back, in the background.
+ * Opens a store by its URL (config/values/store-url.ts). Returns at once; it connects, and comes back, in the background.
+ *
+ * @throws Error where the URL is none; the config's check has said so before.
  */
 export function openLink(o: LinkOptions): RedisLink {
-  if (o.url.startsWith('redis+sentinel:')) return sentinelLink(o)
-  if (o.url.startsWith('redis+cluster:')) return clusterLink(o)
-  return singleLink(o)
-}
-
-/**
- * A stalled connection (no FIN) is noticed by a ping that gets no answer; by default a socket timeout would close the client
- * for good, so a strategy is given. Commands are never queued while there is no connection.
- */
-function socketOptions(stallTimeoutMs: number) {
-  return {
-    connectTimeout: Math.max(1000, stallTimeoutMs),
-    socketTimeout: Math.max(200, Math.round(stallTimeoutMs * 0.6)),
-    keepAlive: true,
-    noDelay: true,
-    reconnectStrategy: (retries: number) => Math.min(1000, 25 * 2 ** Math.min(retries, 6)) + Math.floor(retries % 7),
+  const url = parseRedisUrl(o.url)
+  if ('wrong' in url) throw new Error(url.wrong)
+  const settings: ConnectionSettings = {
+    tls: url.tls ? (o.tls ?? {}) : undefined,
+    username: url.username,
+    password: url.password,
+    database: url.database,
+    stallTimeoutMs: o.stallTimeoutMs,
+    sleep: o.sleep,
   }
+  return url.kind === 'cluster' ? clusterLink(o, url, settings) : masterLink(o, url, settings)
 }
 
-function clientOptions(o: LinkOptions) {
-  return {
-    disableOfflineQueue: true,
-    pingInterval: Math.max(50, Math.round(o.stallTimeoutMs * 0.25)),
-    socket: socketOptions(o.stallTimeoutMs),
-  }
-}
-
-function singleLink(o: LinkOptions): RedisLink {
-  const make = (tracking: boolean) =>
-    createClient({ url: o.url, ...clientOptions(o), ...(tracking ? { emitInvalidate: true } : {}) })
-  let tracking = true
-  let up = false
-  let client = make(true)
-  const attach = (): void => {
-    const mine = client
-    mine.on('ready', () => {
-      up = true
+/** One server, or the master that the sentinels name. */
+function masterLink(o: LinkOptions, url: RedisUrl, s: ConnectionSettings): RedisLink {
+  let ups = 0
+  const sentinels =
+    url.kind === 'sentinel'
+      ? openSentinels(
+          url,
+          s,
+          (to) => {
+            const now = keeper.current()?.address
+            if (now !== undefined && (now.host !== to.host || now.port !== to.port)) keeper.renew(() => true)
+          },
+          o.sleep,
+        )
+      : undefined
+  const keeper = createKeeper({
+    locate: sentinels?.locate ?? (() => Promise.resolve(url.hosts[0])),
+    open: async (at) => {
+      const c = await connect(at, s, {
+        channel: o.channel,
+        probe: (client) => client.get(o.probeKey(0, 'string')),
+        events: o.events,
+      })
+      // Between two masters the sentinels may still name the one that no longer is.
+      if (sentinels === undefined || c.role === undefined || c.role === 'master') return c
+      c.close()
+      throw new Error(`${at.host}:${at.port} is a ${c.role}, not the master`)
+    },
+    up: () => {
       o.events.ready()
-    })
-    mine.on('error', (e: Error) => {
-      up = false
-      o.events.lost(e.message)
-      // An ACL that forbids CLIENT TRACKING: go on without a cache.
-      if (tracking && mine === client && /NOPERM/.test(e.message)) withoutTracking()
-    })
-    mine.on('end', () => (up = false))
-    ;(mine as unknown as { on(name: 'invalidate', f: (key: Buffer | string | null) => void): void }).on(
-      'invalidate',
-      (key) => o.events.invalidated(key === null ? null : String(key)),
-    )
-    mine.connect().catch((e: unknown) => {
-      if (tracking && mine === client && e instanceof Error && /NOPERM/.test(e.message)) withoutTracking()
-    })
-  }
-  const withoutTracking = (): void => {
-    tracking = false
-    destroy(client)
-    client = make(false)
-    attach()
-  }
-  attach()
-  let subscriber: ReturnType<typeof make> | undefined
-  return {
-    ...commands(() => client),
-    scan: (match) => client.scanIterator({ MATCH: match, COUNT: 500 }),
-    configGet: async (name) => (await client.configGet(name))[name],
-    subscribe: async (channel, listener) => {
-      subscriber = make(false)
-      subscriber.on('error', () => undefined)
-      await subscriber.connect()
-      await subscriber.subscribe(channel, listener)
+      if (ups++ > 0) o.events.gap()
     },
-    tracked: () => tracking && up,
-    close: () => {
-      destroy(client)
-      if (subscriber !== undefined) destroy(subscriber)
-    },
-  }
-}
-
-function sentinelLink(o: LinkOptions): RedisLink {
-  const at = parseMany(o.url)
-  const { disableOfflineQueue, pingInterval, socket } = clientOptions(o)
-  const auth = {
-    ...(at.username === '' ? {} : { username: at.username }),
-    ...(at.password === '' ? {} : { password: at.password }),
-  }
-  const sentinel = createSentinel({
-    name: at.path,
-    sentinelRootNodes: at.hosts,
-    nodeClientOptions: { ...auth, disableOfflineQueue, pingInterval, socket },
-    sentinelClientOptions: { socket },
-    scanInterval: 1000,
-    passthroughClientErrorEvents: true,
+    down: o.events.lost,
+    sleep: o.sleep,
   })
-  sentinel.on('error', (e: unknown) => o.events.lost(e instanceof Error ? e.message : 'sentinel'))
-  sentinel
-    .connect()
-    .then(o.events.ready)
-    .catch((e: unknown) => o.events.lost(e instanceof Error ? e.message : 'sentinel'))
-  return {
-    ...commands(() => sentinel),
-    scan: async function* (match) {
-      let cursor = '0'
-      do {
-        const page = await sentinel.use((c) => c.scan(cursor, { MATCH: match, COUNT: 500 }))
-        cursor = page.cursor
-        yield page.keys
-      } while (cursor !== '0')
-    },
-    configGet: async (name) => sentinel.use(async (c) => (await c.configGet(name))[name]),
-    subscribe: (channel, listener) => sentinel.subscribe(channel, listener),
-    tracked: () => false,
-    close: () => destroy(sentinel),
+  const client = (): Client => {
+    const c = keeper.current()
+    if (c === undefined) throw new Error('no connection')
+    return c.client
   }
-}
-
-function clusterLink(o: LinkOptions): RedisLink {
-  const at = parseMany(o.url)
-  const { pingInterval, socket } = clientOptions(o)
-  const auth = {
-    ...(at.username === '' ? {} : { username: at.username }),
-    ...(at.password === '' ? {} : { password: at.password }),
-  }
-  const cluster = createCluster({
-    rootNodes: at.hosts.map((h) => ({ socket: { ...socket, ...h } })),
-    defaults: { ...auth, pingInterval, socket, disableOfflineQueue: true },
-    maxCommandRedirections: 8,
-  })
-  cluster.on('error', (e: unknown) => o.events.lost(e instanceof Error ? e.message : 'cluster'))
-  let connected: Promise<unknown> | undefined
-  const connect = (): Promise<unknown> =>
-    (connected ??= cluster.connect().then(o.events.ready, (e: unknown) => {
-      connected = undefined
+  const run: Run = async (_key, work) => {
+    try {
+      return await work(client())
+    } catch (e) {
+      // Its name may belong to another server by now: an address that follows the master, or a failover under way.
+      if (messageOf(e).startsWith('READONLY')) keeper.renew(() => true)
       throw e
-    }))
-  const again = (): void => {
-    connect().catch((e: unknown) => {
-      o.events.lost(e instanceof Error ? e.message : 'cluster')
-      retry = setTimeout(again, 500).unref()
-    })
+    }
   }
-  let retry: NodeJS.Timeout | undefined
-  again()
   return {
-    ...commands(() => cluster),
-    scan: async function* (match) {
-      for (const master of cluster.masters) {
-        const node = await cluster.nodeClient(master)
-        yield* node.scanIterator({ MATCH: match, COUNT: 500 })
-      }
-    },
-    configGet: async (name) => {
-      const [first] = cluster.masters
-      return first === undefined ? undefined : (await (await cluster.nodeClient(first)).configGet(name))[name]
-    },
-    ping: () => cluster.get('bff:ping'),
-    subscribe: (channel, listener) => cluster.subscribe(channel, listener),
-    tracked: () => false,
+    ...commands(run, client),
+    scan: (match) => client().scanIterator({ MATCH: match, COUNT: 500 }),
+    probe: (kind) => (kind === 'read' ? run('', (c) => readProbe(c, o, 0)) : run('', (c) => writeProbe(c, o, 0))),
+    policies: async () => policyOf(client()),
+    tracked: () => keeper.current()?.tracked === true,
+    subscribed: () => keeper.current()?.subscribed === true,
     close: () => {
-      clearTimeout(retry)
-      destroy(cluster)
+      sentinels?.close()
+      keeper.close()
     },
   }
 }
 
-/** The part of the three clients' API that is the same. */
-interface Commands {
-  eval(script: string, o: { keys: string[]; arguments: string[] }): Promise<unknown>
-  get(key: string): Promise<unknown>
-  del(key: string): Promise<unknown>
-  hGetAll(key: string): Promise<unknown>
-  sMembers(key: string): Promise<unknown>
-  sRem(key: string, member: string): Promise<unknown>
-  set(key: string, value: string, o: object): Promise<unknown>
-  publish(channel: string, message: string): Promise<unknown>
-  ping?(): Promise<unknown>
-}
-
-function commands(client: () => unknown): Omit<RedisLink, 'scan' | 'configGet' | 'subscribe' | 'tracked' | 'close'> {
-  const c = (): Commands => client() as Commands
-  return {
-    eval: (script, keys, args) => c().eval(script, { keys: [...keys], arguments: [...args] }),
-    get: async (key) => (await c().get(key)) as string | null,
-    del: (key) => c().del(key),
-    hGetAll: async (key) => (await c().hGetAll(key)) as Record<string, string>,
-    sMembers: async (key) => (await c().sMembers(key)) as string[],
-    sRem: (key, member) => c().sRem(key, member),
-    setNew: async (key, value, ttlMs) =>
-      (await c().set(key, value, { condition: 'NX', expiration: { type: 'PX', value: ttlMs } })) === 'OK',
-    setFor: (key, value, ttlMs) => c().set(key, value, { expiration: { type: 'PX', value: ttlMs } }),
-    publish: (channel, message) => c().publish(channel, message),
-    ping: () => c().ping?.() ?? c().get('bff:ping'),
-  }
-}
-
-function destroy(client: { destroy(): unknown }): void {
-  try {
-    const done = client.destroy()
-    if (done instanceof Promise) done.catch(() => undefined)
-  } catch {
-    // Closed already.
-  }
-}
-
-/** `redis+sentinel://user:pass@a:26379,b:26379/master`: more hosts than a URL has room for. */
-export function parseMany(url: string): {
-  readonly username: string
-  readonly password: string
-  readonly hosts: { host: string; port: number }[]
-  readonly path: string
-} {
-  const rest = url.slice(url.indexOf('://') + 3)
-  const at = rest.lastIndexOf('@')
-  const [username = '', ...password] = at === -1 ? [] : rest.slice(0, at).split(':')
-  const [authority = '', path = ''] =
-    rest
-      .slice(at + 1)
-      .split('?')[0]
-      ?.split('/') ?? []
-  const hosts = authority.split(',').map((h) => {
-    const cut = h.lastIndexOf(':')
-    return cut === -1
-      ? { host: h, port: url.startsWith('redis+sentinel') ? 26_379 : 6379 }
-      : { host: h.slice(0, cut), port: Number(h.slice(cut + 1)) }
+function clusterLink(o: LinkOptions, url: RedisUrl, s: ConnectionSettings): RedisLink {
+  let everCovered = false
+  const cluster = openCluster({
+    roots: url.hosts,
+    stallTimeoutMs: o.stallTimeoutMs,
+    sleep: o.sleep,
+    // Any key of any slot may be asked of a node that does not have it: MOVED is an answer too.
+    open: (at) =>
+      connect(at, s, {
+        channel: o.channel,
+        probe: (client) =>
+          client.get(o.probeKey(0, 'string')).catch((e: unknown) => {
+            if (!/^(?:MOVED|ASK) /.test(messageOf(e))) throw e
+          }),
+        events: o.events,
+      }),
+    covered: () => {
+      everCovered = true
+      o.events.ready()
+    },
+    uncovered: o.events.uncovered,
+    down: o.events.lost,
+    joined: () => {
+      if (everCovered) o.events.gap()
+    },
   })
-  return { username: decodeURIComponent(username), password: decodeURIComponent(password.join(':')), hosts, path }
+  return {
+    ...commands(cluster.run, cluster.any),
+    scan: async function* (match) {
+      for (const c of cluster.masters()) yield* c.client.scanIterator({ MATCH: match, COUNT: 500 })
+    },
+    probe: async (kind) => {
+      // Enough keys for each master to have one.
+      const numbers = Array.from({ length: 48 }, (_, n) => n)
+      const one = kind === 'read' ? readProbe : writeProbe
+      await Promise.all(numbers.map((n) => cluster.run(o.probeKey(n, 'string'), (c) => one(c, o, n))))
+    },
+    policies: async () => (await Promise.all(cluster.masters().map((c) => policyOf(c.client)))).flat(),
+    tracked: () => cluster.isCovered() && cluster.masters().every((c: Connection) => c.tracked),
+    subscribed: () => cluster.masters().some((c) => c.subscribed),
+    close: cluster.close,
+  }
+}
+
+function commands(
+  run: Run,
+  any: () => Client,
+): Omit<RedisLink, 'scan' | 'probe' | 'policies' | 'subscribed' | 'tracked' | 'close'> {
+  return {
+    eval: (script, keys, args) => run(keys[0] ?? '', (c) => c.eval(script, { keys: [...keys], arguments: [...args] })),
+    get: (key) => run(key, (c) => c.get(key)),
+    del: (key) => run(key, (c) => c.del(key)),
+    hGetAll: (key) => run(key, (c) => c.hGetAll(key)),
+    sMembers: (key) => run(key, (c) => c.sMembers(key)),
+    sRem: (key, member) => run(key, (c) => c.sRem(key, member)),
+    setNew: async (key, value, ttlMs) =>
+      (await run(key, (c) => c.set(key, value, { condition: 'NX', expiration: { type: 'PX', value: ttlMs } }))) ===
+      'OK',
+    setFor: (key, value, ttlMs) => run(key, (c) => c.set(key, value, { expiration: { type: 'PX', value: ttlMs } })),
+    publish: async (channel, message) => any().publish(channel, message),
+  }
+}
+
+/** As sessions are read. */
+function readProbe(client: Client, o: LinkOptions, n: number): Promise<unknown> {
+  return Promise.all([client.get(o.probeKey(n, 'string')), client.hGetAll(o.probeKey(n, 'hash'))])
+}
+
+/** As sessions are written: by a script. */
+function writeProbe(client: Client, o: LinkOptions, n: number): Promise<unknown> {
+  const script = "return redis.call('SET', KEYS[1], '1', 'PX', '1000')"
+  return client.eval(script, { keys: [o.probeKey(n, 'string')], arguments: [] })
+}
+
+/** CONFIG is often forbidden where Redis is managed; INFO says the same. */
+async function policyOf(client: Client): Promise<string[]> {
+  const name = 'maxmemory-policy'
+  const told = await client.configGet(name).catch(() => undefined)
+  const policy = told?.[name] ?? /maxmemory_policy:(\S+)/.exec(await client.info('memory').catch(() => ''))?.[1]
+  return policy === undefined ? [] : [policy]
 }

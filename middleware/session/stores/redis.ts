@@ -1,5 +1,6 @@
 import { RedisStore } from 'connect-redis'
 import type { Store } from 'express-session'
+import type { StoreTls } from '../../../config/types.ts'
 import {
   StoreUnavailable,
   type Clock,
@@ -11,12 +12,14 @@ import {
 } from '../../types.ts'
 import type { LeaseGrant, RecordSeal, SessionBackend, StoredSession } from '../backend.ts'
 import { createTrackedCache } from './redis-cache.ts'
-import { tellOutages, type Outage } from './outages.ts'
 import { openLink, type RedisLink } from './redis-client.ts'
+import { createEndings } from './redis-endings.ts'
+import { watchOutages, type Call } from './redis-outage.ts'
 import * as lua from './redis-scripts.ts'
 
 export interface RedisOptions {
   readonly url: string
+  readonly tls: StoreTls | undefined
   readonly keyPrefix: string
   readonly stallTimeoutMs: number
   readonly clock: Clock
@@ -26,6 +29,7 @@ export interface RedisOptions {
 
 /** Why a session ended is told for this long after its expiry. */
 const TOMBSTONE_MS = 60 * 60_000
+const CAME_BACK = 'a failover brought back a session that had ended; it was ended again'
 const WRITES: readonly Write[] = ['gone', 'changed', 'done']
 
 /** In an id's place on the channel, which no id can be: a release that does not know it finds no such session. */
@@ -33,56 +37,123 @@ const EPOCH_MARK = '*'
 
 type LeaseKey = { readonly session: SessionId } | { readonly shared: string }
 
+/** How long after it heard of an end a replica sees to it that a failover has not brought the session back. */
+const FAILOVER_MS = 60_000
+/** The policy may be changed while we run. */
+const POLICY_EVERY_MS = 60_000
+/** Where ends of sessions are not heard, open streams are judged anew this often. */
+const UNHEARD_GAP_MS = 5000
+
 /** Sessions in Redis or Valkey, for any number of replicas. All keys of a session carry one hash tag, so they share a slot. */
 export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; readonly ready: Promise<void> } {
   const names = keyNames(o.keyPrefix)
   const cache = createTrackedCache(() => o.clock.monoMs())
-  const outage = tellOutages('redis', o.emit)
-  const listeners = new Set<(id: SessionId, reason: EndReason) => void>()
+  const endings = createEndings(() => o.clock.monoMs())
+  const warnings = tellWarnings(o.emit)
+  const sleep = (ms: number, signal?: AbortSignal): Promise<void> => o.clock.sleep(ms, signal)
+  const stop = new AbortController()
+  const stopped = (): boolean => stop.signal.aborted
+  const gaps = new Set<() => void>()
   const epochListeners = new Set<(at: EpochMs | 'unknown') => void>()
-  let policyWarning: string | undefined
+  const tellEpoch = (at: EpochMs | 'unknown'): void => {
+    for (const f of [...epochListeners]) f(at)
+  }
+  const tellGap = (): void => {
+    tellEpoch('unknown')
+    for (const f of [...gaps]) f()
+  }
+  // A failover may lose writes, and count to the same revision again: what was parsed before a loss is never taken for it.
+  let history = 1
+  const forget = (): void => {
+    history = (history % 2 ** 20) + 1
+    cache.clear()
+  }
   const connected = Promise.withResolvers<undefined>()
+  const outage = watchOutages({
+    stallTimeoutMs: o.stallTimeoutMs,
+    emit: o.emit,
+    probe: (kind) => link.probe(kind),
+    sleep,
+  })
   const link = openLink({
     url: o.url,
+    tls: o.tls,
     stallTimeoutMs: o.stallTimeoutMs,
+    channel: names.channel,
+    probeKey: names.probe,
+    sleep,
     events: {
       ready: () => {
-        cache.clear()
+        forget()
         connected.resolve(undefined)
-        outage.over('connection')
-        for (const f of [...epochListeners]) f('unknown')
-        void readPolicy().then((w) => {
-          if (w !== undefined && w !== policyWarning) o.emit({ name: 'store_warning', fields: { detail: w } })
-          policyWarning = w
-        })
+        outage.ready()
+        tellEpoch('unknown')
+        void readPolicy()
       },
       lost: (detail) => {
-        cache.clear()
-        outage.begins('connection', detail)
+        forget()
+        outage.lost(detail)
+      },
+      gap: () => {
+        tellGap()
+        void endAgain()
       },
       invalidated: (key) => {
         const id = key === null ? undefined : names.idOf(key)
-        if (key === null) cache.clear()
-        else if (id !== undefined) cache.drop(id)
+        if (key === null) {
+          // FLUSHALL: everything has ended, and nobody says so by name.
+          forget()
+          tellGap()
+        } else if (id !== undefined) cache.drop(id)
       },
+      uncovered: forget,
+      message: (text) => {
+        const cut = text.indexOf('|')
+        const [what, rest] = [text.slice(0, cut), text.slice(cut + 1)]
+        if (what === EPOCH_MARK) tellEpoch(Number(rest) as EpochMs)
+        else if (cut > 0) heard(what as SessionId, rest as EndReason)
+      },
+      warn: warnings.set,
     },
   })
-  const call = withDeadline(o, outage)
-  const readPolicy = async (): Promise<string | undefined> => {
-    const policy = await link.configGet('maxmemory-policy').catch(() => undefined)
-    return policy === undefined || policy === 'noeviction'
-      ? undefined
-      : `maxmemory-policy is ${policy}: under pressure it drops sessions; use noeviction`
+  const { call } = outage
+  /** Each end is told once, by whichever of our connections it comes. */
+  const heard = (id: SessionId, reason: EndReason): void => {
+    cache.drop(id)
+    endings.add(id, reason)
   }
+  const readPolicy = async (): Promise<void> => {
+    const bad = (await link.policies().catch(() => [])).filter((p) => p !== 'noeviction')
+    const detail = `maxmemory-policy is ${bad.join(', ')}: under pressure it drops sessions; use noeviction`
+    warnings.set('policy', bad.length === 0 ? undefined : detail)
+  }
+  /** Replication is asynchronous: a replica that was promoted may not have heard of the last ends. */
+  const endAgain = async (): Promise<void> => {
+    for (const [id, reason] of endings.since(FAILOVER_MS)) {
+      const was = await runEnd(id, reason).catch(() => undefined)
+      if (typeof was === 'string') o.emit({ name: 'store_warning', fields: { detail: CAME_BACK } })
+    }
+  }
+  const every = async (ms: number, work: () => void): Promise<void> => {
+    while (!stopped()) {
+      await sleep(ms, stop.signal)
+      if (!stopped()) work()
+    }
+  }
+  void every(POLICY_EVERY_MS, () => void readPolicy())
+  void every(UNHEARD_GAP_MS, () => {
+    if (gaps.size > 0 && outage.detail() === undefined && !link.subscribed()) tellGap()
+  })
   const run = (script: string, keys: readonly string[], ...args: readonly (string | number)[]): Promise<unknown> =>
     call('write', () => link.eval(script, keys, args.map(String)))
   const write = async (...p: Parameters<typeof run>): Promise<Write> => WRITES[Number(await run(...p))] ?? 'gone'
   const pair = (id: SessionId): string[] => [names.record(id), names.state(id)]
   const read = async (id: SessionId): Promise<StoredSession | undefined> => {
+    const began = history
     const [record, state] = await call('read', () =>
       Promise.all([link.get(names.record(id)), link.hGetAll(names.state(id))]),
     )
-    return record === null || state['v'] === undefined ? undefined : toStored(record, state)
+    return record === null || state['v'] === undefined ? undefined : toStored(record, state, began)
   }
   const leaseKeys = (key: LeaseKey): { readonly lease: string; readonly all: string[] } => {
     if ('shared' in key)
@@ -95,12 +166,8 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
       all: [...pair(key.session), names.fence(key.session), names.lease(key.session)],
     }
   }
-  let subscribed: Promise<void> | undefined
-  const listen = (): void => {
-    subscribed ??= subscribe(link, names.channel, { ended: listeners, epoch: epochListeners }, () => {
-      subscribed = undefined
-    })
-  }
+  const runEnd = (id: SessionId, reason: EndReason): Promise<unknown> =>
+    run(lua.END, [...pair(id), names.fence(id), names.lease(id), names.ended(id)], reason, TOMBSTONE_MS)
   const backend: SessionBackend = {
     expressStore: expressStore(link, call, names, o.seal),
     open: async (id, s) => {
@@ -120,15 +187,13 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
       )
     },
     peek: (id) => {
-      const have = link.tracked() ? cache.get(id) : undefined
-      return have === undefined ? 'unknown' : { revision: have.revision, idleUntil: have.idleUntil }
+      if (endings.reason(id) !== undefined) return undefined
+      return (link.tracked() ? cache.get(id) : undefined) ?? 'unknown'
     },
-    load: (id) => {
-      const have = link.tracked() ? cache.get(id) : undefined
-      return have ?? cache.read(id, () => read(id), link.tracked)
-    },
+    load: (id) => (endings.reason(id) === undefined ? cache.read(id, () => read(id), link.tracked) : undefined),
     endedReason: async (id) =>
-      ((await call('read', () => link.get(names.ended(id)))) ?? undefined) as EndReason | undefined,
+      endings.reason(id) ??
+      (((await call('read', () => link.get(names.ended(id)))) ?? undefined) as EndReason | undefined),
     update: (id, readVersion, state) => write(lua.UPDATE, pair(id), readVersion, state),
     touch: (id, idleUntil) => write(lua.TOUCH, pair(id), idleUntil),
     putSlot: (id, slot, value) => write(lua.PUT_SLOT, pair(id), `t:${slot}`, ...(value === undefined ? [] : [value])),
@@ -137,16 +202,11 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     end: async (ids, reason) => {
       const ended: SessionId[] = []
       for (const id of ids) {
-        const indexes = await run(
-          lua.END,
-          [...pair(id), names.fence(id), names.lease(id), names.ended(id)],
-          reason,
-          TOMBSTONE_MS,
-        )
+        const indexes = await runEnd(id, reason)
         cache.drop(id)
         if (indexes === null || indexes === false) continue
         ended.push(id)
-        for (const f of [...listeners]) f(id, reason)
+        endings.add(id, reason)
         await call('write', () => link.publish(names.channel, `${id}|${reason}`)).catch(() => undefined)
         for (const index of parseIndexes(indexes))
           await call('write', () => link.sRem(names.shared('index', index), id)).catch(() => undefined)
@@ -156,7 +216,7 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     find: async (index) => (await call('read', () => link.sMembers(names.shared('index', index)))) as SessionId[],
     list: async function* () {
       const seen = new Set<string>()
-      for await (const keys of link.scan(`${names.record('' as SessionId)}*`)) {
+      for await (const keys of link.scan(`${globQuoted(names.record('' as SessionId))}*`)) {
         for (const key of keys) {
           // SCAN may show a key twice (https://redis.io/commands/scan, "guarantees").
           if (seen.has(key)) continue
@@ -174,7 +234,6 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     },
     onEpoch: (f) => {
       epochListeners.add(f)
-      listen()
       return () => epochListeners.delete(f)
     },
     once: (key, ttlMs) => call('write', () => link.setNew(names.shared('once', key), '1', ttlMs)),
@@ -200,26 +259,25 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
     putShared: async (key, value, ttlMs) => {
       await call('write', () => link.setFor(names.shared('kept', key), value, Math.ceil(ttlMs)))
     },
-    onEnded: (f) => {
-      listeners.add(f)
-      listen()
-      return () => listeners.delete(f)
+    onEnded: endings.listen,
+    onGap: (f) => {
+      gaps.add(f)
+      return () => gaps.delete(f)
     },
     health: async () => {
-      const warnings = policyWarning === undefined ? [] : [policyWarning]
-      try {
-        await call('read', () => link.ping())
-        // A full or read-only server answers a ping: whether writing is over nobody may ask for a while.
-        if (outage.detail() !== undefined)
-          await call('write', () => link.setFor(names.shared('kept', 'probe'), '1', 1000))
-        return { up: true, warnings }
-      } catch {
-        return { up: false, detail: outage.detail() ?? 'no answer', warnings }
-      }
+      const down = outage.detail()
+      if (down !== undefined) return { up: false, detail: down, warnings: warnings.all() }
+      return call('read', () => link.probe('read')).then(
+        () => ({ up: true, warnings: warnings.all() }),
+        () => ({ up: false, detail: outage.detail() ?? 'no answer', warnings: warnings.all() }),
+      )
     },
     close: async () => {
-      listeners.clear()
+      stop.abort()
+      outage.close()
+      gaps.clear()
       epochListeners.clear()
+      endings.close()
       link.close()
     },
   }
@@ -261,6 +319,7 @@ function keyNames(prefix: string) {
     ended: (id: SessionId) => tagged('ended', id),
     // Lease and fence of one shared thing need one slot too.
     shared: (kind: string, key: string) => `${prefix}${kind}:{${key}}`,
+    probe: (n: number, what: 'string' | 'hash') => `${prefix}probe-${what}:{${n}}`,
     channel: `${prefix}ended`,
     epoch: `${prefix}revoked_before`,
     idOf: (key: string): SessionId | undefined => {
@@ -270,11 +329,16 @@ function keyNames(prefix: string) {
   }
 }
 
+/** A prefix may hold what a pattern means otherwise. */
+function globQuoted(text: string): string {
+  return text.replace(/[\\*?[\]^]/g, '\\$&')
+}
+
 function prefixed(slots: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(slots).map(([slot, value]) => [`t:${slot}`, value]))
 }
 
-function toStored(record: string, h: Record<string, string>): StoredSession {
+function toStored(record: string, h: Record<string, string>, history: number): StoredSession {
   const slots: Record<string, string> = {}
   for (const [field, value] of Object.entries(h)) if (field.startsWith('t:')) slots[field.slice(2)] = value
   return {
@@ -284,7 +348,7 @@ function toStored(record: string, h: Record<string, string>): StoredSession {
     idleUntil: Number(h['i']) as EpochMs,
     slots,
     fence: Number(h['f']),
-    revision: Number(h['r']),
+    revision: history * 2 ** 32 + Number(h['r']),
   }
 }
 
@@ -297,47 +361,21 @@ function parseIndexes(text: unknown): string[] {
   }
 }
 
-async function subscribe(
-  link: RedisLink,
-  channel: string,
-  to: {
-    readonly ended: ReadonlySet<(id: SessionId, reason: EndReason) => void>
-    readonly epoch: ReadonlySet<(at: EpochMs) => void>
-  },
-  failed: () => void,
-): Promise<void> {
-  try {
-    await link.subscribe(channel, (message) => {
-      const cut = message.indexOf('|')
-      const [what, rest] = [message.slice(0, cut), message.slice(cut + 1)]
-      if (what === EPOCH_MARK) for (const f of [...to.epoch]) f(Number(rest) as EpochMs)
-      else for (const f of [...to.ended]) f(what as SessionId, rest as EndReason)
-    })
-  } catch {
-    failed()
-  }
-}
-
-type Call = <T>(kind: 'read' | 'write', work: () => Promise<T>) => Promise<T>
-
-/** Every call ends in time: neither the client's own timeouts nor abort signals end a command that was written. */
-function withDeadline(o: RedisOptions, outage: Outage): Call {
-  const limitMs = Math.max(250, Math.round(o.stallTimeoutMs / 2))
-  return async (kind, work) => {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs)
-    })
-    try {
-      const result = await Promise.race([work(), late])
-      outage.over(kind)
-      return result
-    } catch (e) {
-      const detail = e instanceof Error ? e.message : 'failed'
-      outage.begins(kind, detail)
-      throw new StoreUnavailable('Redis did not do it', { cause: e })
-    } finally {
-      clearTimeout(timer)
-    }
+/** What the operator should mend, by topic; each is said once, and again when it changes. */
+function tellWarnings(emit: Emit): {
+  readonly set: (topic: string, detail: string | undefined) => void
+  all(): readonly string[]
+} {
+  const open = new Map<string, string>()
+  return {
+    set: (topic, detail) => {
+      if (open.get(topic) === detail) return
+      if (detail === undefined) open.delete(topic)
+      else {
+        open.set(topic, detail)
+        emit({ name: 'store_warning', fields: { detail } })
+      }
+    },
+    all: () => [...open.values()],
   }
 }

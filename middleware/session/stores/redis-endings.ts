@@ -1,0 +1,38 @@
+import type { EndReason, SessionId } from '../../types.ts'
+
+type Listener = (id: SessionId, reason: EndReason) => void
+
+/** Sessions whose end we know of; an id is never used again, so this only ever says no. */
+export interface Endings {
+  /** Ours or another replica's; told to listeners once. */
+  add: Listener
+  reason(id: SessionId): EndReason | undefined
+  /** Those of the last so many ms. */
+  since(ms: number): readonly (readonly [SessionId, EndReason])[]
+  readonly listen: (f: Listener) => () => void
+  close(): void
+}
+
+/** About 200 bytes each. */
+const MOST = 20_000
+
+export function createEndings(monoMs: () => number): Endings {
+  const known = new Map<SessionId, { readonly reason: EndReason; readonly atMonoMs: number }>()
+  const listeners = new Set<Listener>()
+  return {
+    add: (id, reason) => {
+      if (known.has(id)) return
+      const first = known.size >= MOST ? known.keys().next() : undefined
+      if (first !== undefined && first.done !== true) known.delete(first.value)
+      known.set(id, { reason, atMonoMs: monoMs() })
+      for (const f of [...listeners]) f(id, reason)
+    },
+    reason: (id) => known.get(id)?.reason,
+    since: (ms) => [...known].filter(([, e]) => e.atMonoMs > monoMs() - ms).map(([id, e]) => [id, e.reason] as const),
+    listen: (f) => {
+      listeners.add(f)
+      return () => listeners.delete(f)
+    },
+    close: () => listeners.clear(),
+  }
+}
