@@ -12,6 +12,7 @@ import { deriveAssertionKeys } from './middleware/identity/assertion-keys.ts'
 import { createEnder } from './middleware/login/end.ts'
 import { createRateLimiter } from './middleware/login/rate-limit.ts'
 import { createSessionWriter } from './middleware/login/session-writer.ts'
+import { providerOfSession } from './middleware/provider/of-session.ts'
 import { deriveKeys } from './middleware/session/keys.ts'
 import { openStores } from './middleware/session/open-stores.ts'
 import type { Telemetry } from './middleware/telemetry/telemetry.ts'
@@ -52,7 +53,7 @@ export async function openApp(o: AppOptions): Promise<App> {
     sessions: stores.sessions,
     vault: stores.vault,
     emit: telemetry.emit,
-    provider: (name) => current.providers.get(name),
+    provider: (record) => providerOfSession(current.providers, record),
   })
   const cookies = {
     session: deriveKeys(settings.session.secrets, 'session cookie').map((k) => k.toString('hex')),

@@ -1,5 +1,6 @@
 import type { Express } from 'express'
 import type { Settings } from './config/types.ts'
+import { originText } from './config/values/url.ts'
 import { createBroker } from './middleware/broker/broker.ts'
 import { createGeneration } from './middleware/decide/generation.ts'
 import { jwks } from './middleware/endpoints/jwks.ts'
@@ -7,6 +8,7 @@ import { createExpressApp, type WriteSession } from './middleware/endpoints/expr
 import type { AssertionKey } from './middleware/identity/assertion-keys.ts'
 import { createAssertion } from './middleware/identity/assertion.ts'
 import { createIdentity } from './middleware/identity/identity.ts'
+import { callbackPathOf } from './middleware/login/addresses.ts'
 import type { LoginDeps } from './middleware/login/deps.ts'
 import type { Ender } from './middleware/login/end.ts'
 import { maySignIn } from './middleware/login/granted.ts'
@@ -76,7 +78,12 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     ]),
   )
   // Asked for now, so that an outage shows at once; nobody waits for it.
-  for (const p of providers.values()) p.ready().catch(() => undefined)
+  for (const [name, p] of providers) {
+    const known = before?.providers.get(name) === p
+    p.ready()
+      .then(() => (known ? undefined : tellRedirectUris(p, generation, emit)))
+      .catch(() => undefined)
+  }
   for (const [name, old] of before?.providers ?? []) if (providers.get(name) !== old) old.close()
   const bearers =
     takeOverBearers(before, settings) ??
@@ -142,6 +149,14 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
       bearers.close()
     },
   }
+}
+
+/** Which addresses to register: with several providers, what each announces decides. */
+async function tellRedirectUris(p: Provider, now: Generation, emit: Emit): Promise<void> {
+  const { loginOrigin, publicUrls } = now.settings.server
+  const origins = loginOrigin === undefined ? publicUrls.map((u) => originText(u)) : [loginOrigin]
+  const path = await callbackPathOf(p, now)
+  emit({ name: 'redirect_uris', fields: { provider: p.settings.name, register: origins.map((o) => o + path) } })
 }
 
 function takeOver(before: Composed | undefined, name: string, settings: Settings): Provider | undefined {

@@ -5,6 +5,7 @@ import type { Settings } from '../config/types.ts'
 import { systemClock } from '../middleware/clock.ts'
 import { endsAt, livesUntil } from '../middleware/login/current-session.ts'
 import { createEnder, type Ender } from '../middleware/login/end.ts'
+import { providerOfSession } from '../middleware/provider/of-session.ts'
 import { createProvider } from '../middleware/provider/provider.ts'
 import { openStores, type Stores } from '../middleware/session/open-stores.ts'
 import type { Handle, LiveSession, SessionId } from '../middleware/types.ts'
@@ -127,7 +128,7 @@ async function revoke(stores: Stores, settings: Settings, a: SessionsArgs, print
     sessions: stores.sessions,
     vault: stores.vault,
     emit: () => undefined,
-    provider: (name) => providers.get(name),
+    provider: (record) => providerOfSession(providers, record),
   })
   let ended = 0
   if (a.all) {

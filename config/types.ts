@@ -34,6 +34,8 @@ export type ClientAuth =
 export interface OAuthClient {
   readonly clientId: string
   readonly auth: ClientAuth
+  /** Of a second client: key in `Settings.providers`, where it is registered; undefined: the first. */
+  readonly provider?: string
 }
 
 export interface Require {
@@ -110,6 +112,7 @@ export interface ServiceSettings {
 
 export interface Route {
   readonly id: string
+  /** A public host, or `*.apps.example.com`: any one label. */
   readonly host?: string
   /** As written: exact, or ending in `/*`. */
   readonly path: string
@@ -135,6 +138,8 @@ export interface RateLimit {
 export interface ServerSettings {
   /** As configured; `https://*.apps.example.com` keeps its star in `pattern`. */
   readonly publicUrls: readonly PublicUrl[]
+  /** Origin where people sign in and out for all hosts, without a trailing slash; undefined: each on its own. */
+  readonly loginOrigin?: string
   readonly listen: ListenAddress
   readonly verifyListen?: ListenAddress
   readonly verifyTls?: { readonly cert: string; readonly key: string; readonly clientCa?: string }

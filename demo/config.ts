@@ -151,14 +151,14 @@ export function traefikDynamic(ports: Ports, change: (d: Dynamic) => void = () =
 }
 
 /** The service's registration at the demo's provider. */
-export function clientsFor(traefikPort: number): ClientMetadata[] {
-  const origin = `http://localhost:${traefikPort}`
+export function clientsFor(traefikPort: number, hosts: readonly string[] = ['localhost']): ClientMetadata[] {
+  const origins = hosts.map((host) => `http://${host}:${traefikPort}`)
   return [
     {
       client_id: 'bff-server',
       client_secret: CLIENT_SECRET,
-      redirect_uris: [`${origin}/auth/callback`],
-      post_logout_redirect_uris: [`${origin}/auth/logged-out`],
+      redirect_uris: origins.map((o) => `${o}/auth/callback`),
+      post_logout_redirect_uris: origins.map((o) => `${o}/auth/logged-out`),
       grant_types: ['authorization_code', 'refresh_token'],
     },
     {

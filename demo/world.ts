@@ -39,6 +39,8 @@ export interface WorldOptions {
   readonly routes?: (r: Record<string, unknown>) => void
   readonly dynamic?: Parameters<typeof traefikDynamic>[1]
   readonly static?: Parameters<typeof traefikStatic>[1]
+  /** Hosts whose redirect URIs are registered at the provider; `localhost` where left out. */
+  readonly registeredHosts?: readonly string[]
   /** Resources that the provider knows; the demo's where left out. */
   readonly resources?: ReadonlyMap<string, string>
 }
@@ -96,7 +98,7 @@ async function build(o: WorldOptions, ends: (() => Promise<void>)[], stop: () =>
     await startDemoProvider({
       port: providerPort,
       issuer,
-      clients: clientsFor(traefikPort),
+      clients: clientsFor(traefikPort, o.registeredHosts),
       resources: o.resources ?? RESOURCES,
       accessTokenTtlS: o.accessTokenTtlS ?? 300,
     }),

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { CheckContext } from '../check/context.ts'
 import { publicUrls } from '../check/public-urls.ts'
+import { originText } from '../values/url.ts'
 import type { ServerSettings, SessionSettings, Settings } from '../types.ts'
 import { buildClient, buildProviders, sure } from './providers.ts'
 import { buildRoute, buildServices, given } from './services.ts'
@@ -24,7 +25,12 @@ export function buildSettings(c: Source, dir: string): Settings {
       invalidGrantGraceMs: s.tokens.invalid_grant_grace,
     },
     services: buildServices(c),
-    clients: new Map(Object.entries(s.clients).map(([name, client]) => [name, buildClient(c, client)])),
+    clients: new Map(
+      Object.entries(s.clients).map(([name, client]) => [
+        name,
+        { ...buildClient(c, client), ...given({ provider: client.provider }) },
+      ]),
+    ),
     identity: {
       preset: map.preset,
       map: map.map,
@@ -61,6 +67,7 @@ function buildServer({ settings: { server: s }, settings }: Source, dir: string)
   return {
     publicUrls: publicUrls(settings).map(({ url }) => url),
     listen: s.listen,
+    ...given({ loginOrigin: s.login_url === undefined ? undefined : originText(s.login_url) }),
     ...given({ verifyListen: s.verify_listen, adminListen: s.admin_listen, adminToken: s.admin_token }),
     ...(tls === undefined
       ? {}

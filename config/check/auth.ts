@@ -1,4 +1,5 @@
 import type { Place } from '../finding.ts'
+import { suggest } from '../suggest.ts'
 import { checkClient } from './clients.ts'
 import type { Check, CheckContext } from './context.ts'
 import { DEFAULT_SCOPES, providersOf } from './providers.ts'
@@ -131,10 +132,22 @@ function checkReserved(c: CheckContext, { at, provider }: PlacedProvider): void 
 
 /** R16: a login client and a separate client for machines; never one for both. */
 function checkSecondClients(c: CheckContext): void {
-  const login = new Set(providersOf(c.settings).map((p) => p.provider.client_id))
+  const providers = providersOf(c.settings)
+  const login = new Set(providers.map((p) => p.provider.client_id))
   for (const [name, client] of Object.entries(c.settings.clients)) {
     const at: Place = ['settings', 'clients', name]
     checkClient(c, at, client)
+    if (client.provider !== undefined && !providers.some((p) => p.name === client.provider)) {
+      const near = suggest(
+        client.provider,
+        providers.map((p) => p.name),
+      )
+      c.report.fault([...at, 'provider'], {
+        code: 'UNKNOWN_PROVIDER',
+        message: 'this is no name in `auth.providers`',
+        mend: near === undefined ? 'Name one of them, or leave it out: the first.' : `Did you mean \`${near}\`?`,
+      })
+    }
     if (client.client_id !== undefined && login.has(client.client_id))
       c.report.fault([...at, 'client_id'], {
         code: 'LOGIN_CLIENT_REUSED',

@@ -40,16 +40,8 @@ const nameOf = (route: DraftRoute): string => route.id ?? 'this route'
 function checkHost(c: CheckContext, at: Place, route: DraftRoute): void {
   const { host } = route
   if (host === undefined) return
-  // Routes are looked up by the very host of a request: a rule for `*.…` would never hold, and a wider one would in its place.
-  if (host.startsWith('*.')) {
-    c.report.fault([...at, 'host'], {
-      code: 'HOST_WILDCARD',
-      message: `\`${nameOf(route)}\`: the host of a route is one host`,
-      mend: 'Name the host, once for each route, or leave host out: the route then holds on all public hosts.',
-    })
-    return
-  }
-  if (!publicUrls(c.settings).some(({ url }) => hostFits(host, url.hostname)))
+  // A star on either side: `a.apps.example.com` under a public `*.apps.example.com`, or `*.apps.example.com` over public hosts.
+  if (!publicUrls(c.settings).some(({ url }) => hostFits(host, url.hostname) || hostFits(url.hostname, host)))
     c.report.fault([...at, 'host'], {
       code: 'UNKNOWN_HOST',
       message: `\`${nameOf(route)}\`: no public URL has this host`,

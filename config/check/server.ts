@@ -2,11 +2,13 @@ import { X509Certificate, createPrivateKey } from 'node:crypto'
 import type { Place } from '../finding.ts'
 import type { ListenAddress } from '../types.ts'
 import { isLoopback, prefixOf } from '../values/net.ts'
+import { originFits, originText } from '../values/url.ts'
 import type { Check, CheckContext } from './context.ts'
 import { publicUrls } from './public-urls.ts'
 
 export const checkServer: Check = (c) => {
   checkPublicUrls(c)
+  checkLoginUrl(c)
   checkListeners(c)
   checkVerifyTls(c)
   checkTrustedProxies(c)
@@ -34,6 +36,33 @@ function checkPublicUrls(c: CheckContext): void {
     mend: 'The origin under which browsers reach this service: https://app.example.com',
   }
   c.report.fault(['settings', 'server', public_urls === undefined ? 'public_url' : 'public_urls'], problem)
+}
+
+/** One login host for all: it is one of ours, and the cookie that it sets reaches them all. */
+function checkLoginUrl(c: CheckContext): void {
+  const { login_url: login } = c.settings.server
+  if (login === undefined) return
+  const at: Place = ['settings', 'server', 'login_url']
+  const all = publicUrls(c.settings)
+  if (login.wildcard)
+    c.report.fault(at, {
+      code: 'LOGIN_URL',
+      message: '`server.login_url` is one origin, without a star',
+      mend: 'Name the host where people sign in: https://login.example.com.',
+    })
+  else if (!all.some(({ url }) => originFits(login, url)))
+    c.report.fault(at, {
+      code: 'LOGIN_URL',
+      message: '`server.login_url` is none of the public URLs',
+      mend: `Add ${originText(login)} to server.public_urls, with the same scheme and port.`,
+    })
+  else if (c.settings.session.cookie_domain === '' && all.some(({ url }) => url.hostname !== login.hostname))
+    c.report.fault(at, {
+      code: 'LOGIN_URL_COOKIE',
+      message:
+        'a session of `server.login_url` would be worth nothing on the other public hosts: its cookie is host-only',
+      mend: 'Set session.cookie_domain to a domain that all public hosts end in, or remove login_url: each host then signs in on its own.',
+    })
 }
 
 function checkListeners(c: CheckContext): void {

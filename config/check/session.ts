@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { Place } from '../finding.ts'
 import type { PublicUrl } from '../types.ts'
 import { isRedisUrl, parseRedisUrl } from '../values/store-url.ts'
+import { isPublicSuffix } from '../values/suffix.ts'
 import type { Check, CheckContext } from './context.ts'
 import { publicUrls } from './public-urls.ts'
 import { checkCertificate, checkKeyPair } from './server.ts'
@@ -62,6 +63,12 @@ function checkCookie(c: CheckContext): void {
       message: 'SameSite=None wants https on every public URL',
       mend: 'Use https, or same_site: lax.',
     })
+  else if (sameSite === 'none' && c.settings.session.same_site_reason === undefined)
+    c.report.fault(['settings', 'session', 'same_site'], {
+      code: 'SAME_SITE_NONE',
+      message: 'SameSite=None sends the session cookie with requests of every other site, and no reason is given',
+      mend: 'Use same_site: lax; or say why in session.same_site_reason: "embedded in the partner’s portal".',
+    })
   if (sameSite === 'strict')
     c.report.warn(['settings', 'session', 'same_site'], {
       code: 'SAME_SITE_STRICT',
@@ -75,11 +82,13 @@ function checkDomain(c: CheckContext): void {
   const domain = c.settings.session.cookie_domain
   if (domain === '') return
   const at: Place = ['settings', 'session', 'cookie_domain']
-  if (!domain.includes('.') && domain !== 'localhost')
+  // A browser takes `Domain=localhost` from localhost alone, as a host-only cookie.
+  const whole = publicUrls(c.settings).every(({ url }) => url.hostname === domain)
+  if (isPublicSuffix(domain) && !whole)
     c.report.fault(at, {
       code: 'COOKIE_DOMAIN',
-      message: 'a cookie for a whole top-level domain is refused by browsers',
-      mend: 'Write a domain of your own: example.com.',
+      message: 'anybody can have a name below this domain: a browser refuses a cookie for all of it',
+      mend: 'Write a domain of your own, one label longer, that all public URLs end in; or leave it empty: host only.',
     })
   else if (isIP(domain) !== 0)
     c.report.fault(at, {

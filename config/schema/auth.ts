@@ -136,7 +136,14 @@ export const auth = section({
 })
 
 /** `clients:` */
-export const clients = named(section(client))
+export const clients = named(
+  section({
+    ...client,
+    provider: text()
+      .optional()
+      .meta(about('Name in `auth.providers`: where this client is registered. Default: the first.')),
+  }),
+)
 
 /** `bearer_issuers:` */
 export const bearerIssuers = named(

@@ -14,7 +14,9 @@ const route = section({
   path: parsed(parseRoutePath)
     .optional()
     .meta(about('Exact, or `/x/*`: `/x`, `/x/` and all below. The most specific wins.', { required: true })),
-  host: parsed(parseHost).optional().meta(about('Only on this public host. Left out: on all.')),
+  host: parsed(parseHost)
+    .optional()
+    .meta(about('Only on this public host; `*.apps.example.com` is any one label. Left out: on all.')),
   methods: list(parsed(parseMethod)).optional().meta(about('Only these. Left out: any.')),
   auth: z
     .enum(['session', 'public', 'deny'])

@@ -34,6 +34,13 @@ export const server = section({
   public_urls: list(parsed(parsePublicUrl))
     .optional()
     .meta(about('Instead of `public_url`, several. `https://*.apps.example.com` is any one label.')),
+  login_url: parsed(parsePublicUrl)
+    .optional()
+    .meta(
+      about(
+        'The one origin where people sign in and out, for all public URLs; wants a `session.cookie_domain` above them all. Left out: each host signs in on its own.',
+      ),
+    ),
   listen: parsed(parseListen)
     .prefault('127.0.0.1:4181')
     .meta(about('Browser endpoints, the proxy, and `/auth/verify` over HTTP/1.1.', { restart: true })),

@@ -62,7 +62,14 @@ export const session = section({
   same_site: z
     .enum(['lax', 'strict', 'none'])
     .prefault('lax')
-    .meta(about('`none` lets other sites embed the app, and needs https everywhere.', { restart: true })),
+    .meta(
+      about('`none` lets other sites embed the app, and needs https everywhere and a `same_site_reason`.', {
+        restart: true,
+      }),
+    ),
+  same_site_reason: text()
+    .optional()
+    .meta(about('Why `same_site: none`, in words for whoever reads this file next; `none` without it is a fault.')),
   idle_timeout: duration('1s', '90d')
     .prefault('30m')
     .meta(about('Ends after so long without a request; kept in the store, the cookie has no Max-Age.')),

@@ -59,6 +59,16 @@ export function parsePublicUrl(text: string): PublicUrl | Refused {
   return { protocol: u.protocol === 'http:' ? 'http:' : 'https:', hostname, port: u.port, wildcard }
 }
 
+/** A public URL as an origin is written (RFC 6454 §6.1), for one of the hosts it stands for. */
+export function originText(u: PublicUrl, hostname: string = u.hostname): string {
+  return `${u.protocol}//${hostname}${u.port === '' ? '' : `:${u.port}`}`
+}
+
+/** Whether `pattern` covers the origin of `u`: scheme and port the same, host by {@link hostFits}. */
+export function originFits(u: PublicUrl, pattern: PublicUrl): boolean {
+  return u.protocol === pattern.protocol && u.port === pattern.port && hostFits(u.hostname, pattern.hostname)
+}
+
 /** The origin of a browser (RFC 6454), as an Origin header says it. */
 export function parseOrigin(text: string): string | Refused {
   const u = url(text)

@@ -28,7 +28,8 @@ async function load() {
 function render(anonymous) {
   const signedIn = session !== null
   for (const id of ['who', 'services', 'live', 'calls']) $(id).hidden = !signedIn
-  const login = `${anonymous?.login_url ?? '/auth/login'}?return_to=${encodeURIComponent(location.pathname)}`
+  const login = new URL(anonymous?.login_url ?? '/auth/login', location.href)
+  login.searchParams.set('return_to', location.origin + location.pathname)
   $('account').replaceChildren(
     ...(signedIn
       ? [

@@ -1,4 +1,5 @@
 import type { TokenStrategy } from '../../config/types.ts'
+import { providerOfSession } from '../provider/of-session.ts'
 import type { Provider, TokenResponse } from '../provider/types.ts'
 import { type LiveSession, type SessionId, StoreUnavailable, type TokenAnswer } from '../types.ts'
 import type { Checked } from './check-token.ts'
@@ -43,9 +44,9 @@ function assemble(o: BrokerOptions, shared: Pick<Parts, 'flights' | 'lanes' | 'r
     o,
     ...shared,
     during: (correlationId) => assemble({ ...o, emit: (e) => o.emit({ correlationId, ...e }) }, shared),
-    providerOf: (live) => o.providers.get(live.record.provider),
+    providerOf: (live) => providerOfSession(o.providers, live.record),
     mustProvider: (live) => {
-      const provider = o.providers.get(live.record.provider)
+      const provider = providerOfSession(o.providers, live.record)
       if (provider === undefined) throw new Error('the provider of a session vanished under its flight')
       return provider
     },

@@ -1,9 +1,15 @@
 import type { PublicUrl } from '../../config/types.ts'
+import { originText } from '../../config/values/url.ts'
+
+interface Found {
+  readonly origin: string
+  readonly hostname: string
+}
 
 export interface Origins {
-  originOf(host: string): { readonly origin: string; readonly hostname: string } | undefined
-  looksPublic(host: string): boolean
-  isOurOrigin(origin: string): boolean
+  readonly originOf: (host: string) => Found | undefined
+  readonly looksPublic: (host: string) => boolean
+  readonly isOurOrigin: (origin: string) => boolean
 }
 
 const DEFAULT_PORT = { 'http:': '80', 'https:': '443' } as const
@@ -11,28 +17,31 @@ const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /**
  * The public origins, compiled. A host counts when it equals a configured one to the letter (CVE-2026-48794: another
- * case, a trailing dot or a foreign port is not ours); `https://*.apps.example.com` takes exactly one label.
+ * case, a trailing dot or a foreign port is not ours); `https://*.apps.example.com` takes exactly one label. On the way of
+ * every request, so that the cost is a lookup or two, however many hosts there are.
  */
 export function compileOrigins(urls: readonly PublicUrl[]): Origins {
-  const exact = new Map<string, { origin: string; hostname: string }>()
-  const wild = urls.filter((u) => u.wildcard)
-  for (const u of urls.filter((x) => !x.wildcard)) {
-    const found = { origin: originText(u, u.hostname), hostname: u.hostname }
-    for (const host of hostForms(u, u.hostname)) if (!exact.has(host)) exact.set(host, found)
-  }
-  const originOf = (host: string): { origin: string; hostname: string } | undefined => {
-    const found = exact.get(host)
-    if (found !== undefined) return found
-    for (const u of wild) {
-      const hostname = host.replace(/:\d+$/, '')
-      if (coversLabel(u, hostname) && hostForms(u, hostname).includes(host))
-        return { origin: originText(u, hostname), hostname }
+  const exact = new Map<string, Found>()
+  /** By what stands behind the label: `.apps.example.com`, `.apps.example.com:8443`. */
+  const below = new Map<string, PublicUrl>()
+  for (const u of urls) {
+    for (const host of hostForms(u)) {
+      if (u.wildcard) setOnce(below, host.slice(1), u)
+      else setOnce(exact, host, { origin: originText(u), hostname: u.hostname })
     }
-    return undefined
+  }
+  const originOf = (host: string): Found | undefined => {
+    const found = exact.get(host)
+    if (found !== undefined || below.size === 0) return found
+    const dot = host.indexOf('.')
+    const u = dot === -1 ? undefined : below.get(host.slice(dot))
+    if (u === undefined || !LABEL.test(host.slice(0, dot))) return undefined
+    const hostname = host.slice(0, dot) + u.hostname.slice(1)
+    return { origin: originText(u, hostname), hostname }
   }
   return {
     originOf,
-    looksPublic: (host) => looksPublic(urls, host),
+    looksPublic: compileLooksPublic(urls),
     isOurOrigin: (origin) => {
       const at = origin.indexOf('://')
       return at !== -1 && originOf(origin.slice(at + 3))?.origin === origin
@@ -40,30 +49,36 @@ export function compileOrigins(urls: readonly PublicUrl[]): Origins {
   }
 }
 
-function originText(u: PublicUrl, hostname: string): string {
-  return `${u.protocol}//${hostname}${u.port === '' ? '' : `:${u.port}`}`
+function setOnce<V>(map: Map<string, V>, key: string, value: V): void {
+  if (!map.has(key)) map.set(key, value)
 }
 
-function hostForms(u: PublicUrl, hostname: string): string[] {
-  return u.port === '' ? [hostname, `${hostname}:${DEFAULT_PORT[u.protocol]}`] : [`${hostname}:${u.port}`]
+function hostForms(u: PublicUrl): string[] {
+  return u.port === '' ? [u.hostname, `${u.hostname}:${DEFAULT_PORT[u.protocol]}`] : [`${u.hostname}:${u.port}`]
 }
 
-function coversLabel(u: PublicUrl, hostname: string): boolean {
-  const suffix = u.hostname.slice(1)
-  return hostname.endsWith(suffix) && LABEL.test(hostname.slice(0, -suffix.length))
-}
-
-function looksPublic(urls: readonly PublicUrl[], host: string): boolean {
-  const lower = host.toLowerCase()
-  const hostname = lower.replace(/:[^\]]*$/, '').replace(/\.$/, '')
-  const port = /:(\d+)$/.exec(lower)?.[1] ?? ''
-  return urls.some((u) => {
-    const same = u.wildcard ? hostname.endsWith(u.hostname.slice(1)) : hostname === u.hostname
+function compileLooksPublic(urls: readonly PublicUrl[]): (host: string) => boolean {
+  const exact = Map.groupBy(
+    urls.filter((u) => !u.wildcard),
+    (u) => u.hostname,
+  )
+  const below = Map.groupBy(
+    urls.filter((u) => u.wildcard),
+    (u) => u.hostname.slice(1),
+  )
+  return (host) => {
+    const lower = host.toLowerCase()
+    const hostname = lower.replace(/:[^\]]*$/, '').replace(/\.$/, '')
+    const port = /:(\d+)$/.exec(lower)?.[1] ?? ''
     // A loopback name is shared by everything on the machine, so there the port tells us apart from the gateway.
-    return (
-      same && (!isLoopbackName(hostname) || port === (u.port === '' ? '' : u.port) || port === DEFAULT_PORT[u.protocol])
-    )
-  })
+    const counts = (u: PublicUrl): boolean =>
+      !isLoopbackName(hostname) || port === u.port || port === DEFAULT_PORT[u.protocol]
+    if (exact.get(hostname)?.some(counts) === true) return true
+    // Here a star is any number of labels: for refusing, more is safer.
+    for (let dot = hostname.indexOf('.'); below.size > 0 && dot !== -1; dot = hostname.indexOf('.', dot + 1))
+      if (below.get(hostname.slice(dot))?.some(counts) === true) return true
+    return false
+  }
 }
 
 /** Names and addresses that never leave the machine. */

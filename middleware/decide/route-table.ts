@@ -19,7 +19,7 @@ interface Table {
 
 /**
  * Compiles routes for lookup by path. The most specific path wins: an exact one, else the longest `/x/*` (which matches
- * `/x`, `/x/` and below). Among equals the route that names the host wins. The path decides before the method does, so
+ * `/x`, `/x/` and below). Among equals the route that names the host wins, then one for `*.` of its domain. The path decides before the method does, so
  * that a method which a strict route leaves out never falls through to a looser one; a method that none lists matches
  * nothing. Cost depends on the depth of the path, not on the number of routes.
  */
@@ -27,7 +27,7 @@ export function compileRoutes(routes: readonly Route[]): (f: Wanted) => RouteMat
   const table: Table = { exact: new Map(), below: new Map() }
   for (const route of routes) addRoute(table, route)
   for (const leaves of [...table.exact.values(), ...table.below.values()]) {
-    leaves.sort((a, b) => Number(a.host === undefined) - Number(b.host === undefined))
+    leaves.sort((a, b) => hostRank(a) - hostRank(b))
   }
   const folded = foldedPatterns(routes)
   return (f) => {
@@ -55,10 +55,20 @@ function addRoute(table: Table, route: Route): void {
   map.set(pattern, leaves)
 }
 
+/** The host itself, then one for a label of its domain, then any. */
+function hostRank({ host }: Leaf): number {
+  return host === undefined ? 2 : host.startsWith('*.') ? 1 : 0
+}
+
+function holdsOn({ host }: Leaf, hostname: string): boolean {
+  if (host === undefined || host === hostname) return true
+  return host.startsWith('*.') && hostname.slice(hostname.indexOf('.')) === host.slice(1)
+}
+
 function candidatesFor(table: Table, f: Wanted): Leaf[] {
   const found: Leaf[] = []
   const take = (leaves: readonly Leaf[] | undefined): void => {
-    for (const leaf of leaves ?? []) if (leaf.host === undefined || leaf.host === f.hostname) found.push(leaf)
+    for (const leaf of leaves ?? []) if (holdsOn(leaf, f.hostname)) found.push(leaf)
   }
   take(table.exact.get(f.path))
   let prefix: string = f.path

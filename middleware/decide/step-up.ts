@@ -1,4 +1,5 @@
 import type { Require } from '../../config/types.ts'
+import { providerParam } from '../login/addresses.ts'
 import type { Claims, Context, DecideDeps, Decision, Refuse } from '../types.ts'
 
 /** What route and service together want of a sign-in. */
@@ -36,7 +37,7 @@ export function stepUp(c: Context, deps: DecideDeps, wanted: Strength): Decision
     return {
       kind: 'login',
       code: 'STEP_UP_REQUIRED',
-      ...(deps.now.settings.providers.size > 1 ? { provider: record.provider } : {}),
+      ...providerParam(deps.now, record.provider),
       ...(wanted.acr === undefined ? {} : { acrValues: wanted.acr.join(' ') }),
       ...(wanted.maxAgeS === undefined ? {} : { maxAgeS: wanted.maxAgeS }),
     }

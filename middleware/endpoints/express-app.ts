@@ -59,7 +59,7 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession, jw
   // Upstreams ask for it by whatever address they reach us; the keys are public, so no Host is wrong.
   if (jwks !== undefined) app.get(`${base}/jwks`, (_req, res) => send(res, jwks))
   app.get(`${base}/login`, on(startLogin))
-  app.get(`${base}/callback`, on(finishLogin))
+  app.get([`${base}/callback`, `${base}/callback/:provider`], on(finishLogin))
   app.get(`${base}/logout`, on(confirmLogout))
   app.post(`${base}/logout`, body, on(logout))
   app.get(`${base}/logged-out`, on(loggedOut))

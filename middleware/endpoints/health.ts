@@ -23,7 +23,8 @@ export function health(): Answer {
  */
 export async function ready(scope: string | null, deps: HealthDeps): Promise<Answer> {
   const providers = Object.fromEntries([...deps.providers].map(([name, p]) => [name, p.state()]))
-  const discovered = Object.values(providers).every((p) => p.discovered)
+  // Of several, one that is down from the start must not keep people of the others out.
+  const discovered = Object.values(providers).some((p) => p.discovered)
   const draining = deps.isDraining()
   for (const [name, p] of Object.entries(providers)) deps.setProviderUp(name, p.up)
   if (scope === 'local') {

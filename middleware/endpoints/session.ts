@@ -1,7 +1,8 @@
+import { loginUrl } from '../login/addresses.ts'
 import { endsAt, judgeCookie, livesUntil, type Judged } from '../login/current-session.ts'
 import { distinctCookies, setCookies, type LoginDeps } from '../login/deps.ts'
 import { csrfCookie } from '../login/open-session.ts'
-import { CSRF_COOKIE, makeCsrfToken } from '../session/csrf.ts'
+import { CSRF_COOKIE, checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest } from '../types.ts'
 
@@ -50,9 +51,7 @@ export async function sessionStatus(r: BrowserRequest, deps: LoginDeps): Promise
   const key = deps.cookies.csrf[0]
   if (judged === undefined || key === undefined) {
     const code = distinctCookies(r, deps.now).length > 0 ? 'SESSION_EXPIRED' : 'NO_SESSION'
-    return json(401, { authenticated: false, login_url: `${deps.now.settings.server.basePath}/login` }, [
-      ['X-BFF-Error', code],
-    ])
+    return json(401, { authenticated: false, login_url: loginUrl(r.origin, deps.now) }, [['X-BFF-Error', code]])
   }
   const { record, state } = judged.session
   const services = deps.broker.services(judged.session)
@@ -61,7 +60,7 @@ export async function sessionStatus(r: BrowserRequest, deps: LoginDeps): Promise
     correlationId: r.correlationId,
     fields: { services_count: services.length, session: record.handle },
   })
-  return json(200, {
+  const body = {
     authenticated: true,
     sub: record.sub,
     email: textOf(state.identity['email']),
@@ -70,7 +69,14 @@ export async function sessionStatus(r: BrowserRequest, deps: LoginDeps): Promise
     idle_expires_at: new Date(livesUntil(judged.session, deps.now.settings.session)).toISOString(),
     services,
     csrf_token: makeCsrfToken(judged.id, key, deps.random),
-  })
+  }
+  return json(200, body, setCookies(missingCsrfCookie(r, judged, deps)))
+}
+
+/** The cookie is of one host alone: a session that `cookie_domain` brought here from another has none yet, or an old one. */
+function missingCsrfCookie(r: BrowserRequest, { id }: Judged, deps: LoginDeps): string[] {
+  const has = r.cookies.get(CSRF_COOKIE)?.some((token) => checkCsrfToken(token, id, deps.cookies.csrf)) === true
+  return has ? [] : [csrfCookie(id, deps)]
 }
 
 function textOf(value: unknown): string | null {
@@ -81,8 +87,7 @@ function textOf(value: unknown): string | null {
 export async function csrfToken(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
   const judged = await currentSession(r, deps)
   if (judged === 'two') return twoCookies(r, deps)
-  if (judged === undefined)
-    return deps.errorAnswer({ code: 'NO_SESSION', loginUrl: `${deps.now.settings.server.basePath}/login` }, r)
+  if (judged === undefined) return deps.errorAnswer({ code: 'NO_SESSION', loginUrl: loginUrl(r.origin, deps.now) }, r)
   const cookie = csrfCookie(judged.id, deps)
   return json(200, { csrf_token: cookie.slice(CSRF_COOKIE.length + 1, cookie.indexOf(';')) }, setCookies([cookie]))
 }

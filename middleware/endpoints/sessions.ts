@@ -1,3 +1,4 @@
+import { loginUrl } from '../login/addresses.ts'
 import type { LoginDeps } from '../login/deps.ts'
 import { stateOf, type Judged } from '../login/current-session.ts'
 import { checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
@@ -64,7 +65,6 @@ async function sessionsOfUser(j: Judged, deps: LoginDeps): Promise<readonly Live
 }
 
 function signInFirst(r: BrowserRequest, deps: LoginDeps): Answer {
-  const base = deps.now.settings.server.basePath
-  if (r.wants === 'navigation') return redirect(`${base}/login?return_to=/`, [])
-  return deps.errorAnswer({ code: 'NO_SESSION', loginUrl: `${base}/login` }, r)
+  if (r.wants === 'navigation') return redirect(loginUrl(r.origin, deps.now, { return_to: '/' }), [])
+  return deps.errorAnswer({ code: 'NO_SESSION', loginUrl: loginUrl(r.origin, deps.now) }, r)
 }

@@ -1,13 +1,12 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Settings } from '../../config/types.ts'
 import type { EpochMs } from '../types.ts'
 
 /** A sign-in must be finished within this time. */
 export const ATTEMPT_LIFE_MS = 10 * 60_000
 /** So many may be under way in one browser; the oldest goes first. */
 export const MAX_ATTEMPTS = 5
-export const ATTEMPT_COOKIE = 'bff_login_'
-/** Lists the attempts' names where the callback's cookies cannot be seen: they live on the callback's path. */
-export const INDEX_COOKIE = 'bff_login_index'
+const ATTEMPT_COOKIE = 'bff_login_'
 /** Left in place of a finished attempt, so that going back to the callback's address gets the right page. */
 export const USED = 'used'
 
@@ -96,6 +95,32 @@ function macOf(payload: string, key: Buffer): Buffer {
   return createHmac('sha256', key).update('attempt|').update(payload).digest()
 }
 
+/** Where a browser keeps attempts. */
+export interface AttemptPlace {
+  /** Of the cookies' names; the beginning of `state` follows. */
+  readonly prefix: string
+  /** Lists the attempts' names where the callback's cookies cannot be seen: they live on the callback's path. */
+  readonly index: string
+  readonly callbackPath: string
+  readonly loginPath: string
+}
+
+/**
+ * A session cookie with `__Host-` wants the same of these (RFC 6265bis §4.1.3.2): a sibling subdomain can then plant none, and
+ * nobody is signed in to an account that is not theirs (login CSRF). Such a cookie has `Path=/`.
+ */
+export function attemptPlace(settings: Pick<Settings, 'server' | 'session'>): AttemptPlace {
+  const { basePath } = settings.server
+  const host = /^__host-/i.test(settings.session.cookieName)
+  const prefix = `${host ? '__Host-' : ''}${ATTEMPT_COOKIE}`
+  return {
+    prefix,
+    index: `${prefix}index`,
+    callbackPath: host ? '/' : `${basePath}/callback`,
+    loginPath: host ? '/' : `${basePath}/login`,
+  }
+}
+
 /** SameSite=Lax: the provider's redirect back is a cross-site top-level navigation, which Lax lets through. */
 export function attemptCookie(name: string, value: string, path: string, maxAgeS: number): string {
   return `${name}=${value}; Path=${path}; Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax; Secure`
@@ -106,16 +131,15 @@ export function startCookies(
   derivedName: string,
   sealed: string,
   index: string | undefined,
-  callback: string,
-  login: string,
+  place: AttemptPlace,
 ): string[] {
   const known = (index ?? '').split('.').filter((n) => /^[\w-]{10}$/.test(n) && n !== derivedName)
   const all = [...known, derivedName]
   const out = all.slice(0, Math.max(0, all.length - MAX_ATTEMPTS))
   const seconds = ATTEMPT_LIFE_MS / 1000
   return [
-    attemptCookie(ATTEMPT_COOKIE + derivedName, sealed, callback, seconds),
-    attemptCookie(INDEX_COOKIE, all.slice(-MAX_ATTEMPTS).join('.'), login, seconds),
-    ...out.slice(-20).map((n) => attemptCookie(ATTEMPT_COOKIE + n, '', callback, 0)),
+    attemptCookie(place.prefix + derivedName, sealed, place.callbackPath, seconds),
+    attemptCookie(place.index, all.slice(-MAX_ATTEMPTS).join('.'), place.loginPath, seconds),
+    ...out.slice(-20).map((n) => attemptCookie(place.prefix + n, '', place.callbackPath, 0)),
   ]
 }

@@ -6,26 +6,18 @@ import { wantedClaims } from '../identity/wanted-claims.ts'
 import type { LoginResult, Provider } from '../provider/types.ts'
 import type { Answer, BrowserRequest, LoginCode } from '../types.ts'
 import {
-  ATTEMPT_COOKIE,
   ATTEMPT_LIFE_MS,
-  INDEX_COOKIE,
   MAX_ATTEMPTS,
   USED,
   attemptCookie,
+  attemptPlace,
   deriveAttempt,
   openAttempt,
   type Attempt,
   type Derived,
 } from './attempt.ts'
-import {
-  callbackPath,
-  redirect,
-  redirectUri,
-  setCookies,
-  withHeaders,
-  type LoginDeps,
-  type SaveRecord,
-} from './deps.ts'
+import { callbackPath, loginOrigin, loginUrl, ownCallbackPath, providerParam } from './addresses.ts'
+import { redirect, setCookies, withHeaders, type LoginDeps, type SaveRecord } from './deps.ts'
 import { maySignIn } from './granted.ts'
 import { openSession } from './open-session.ts'
 import { addressLimit } from './rate-limit.ts'
@@ -36,6 +28,8 @@ interface Found {
   readonly attempt: Attempt
   readonly derived: Derived
   readonly provider: Provider
+  /** As the attempt began with it: the token endpoint wants the same (RFC 6749 §4.1.3). */
+  readonly redirectUri: string
 }
 
 /**
@@ -58,7 +52,7 @@ export async function finishLogin(r: BrowserRequest, deps: LoginDeps, save: Save
 }
 
 async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: SaveRecord): Promise<Answer> {
-  if ((await found.provider.checkCallbackIssuer(r.query)) !== 'ok') return fail(r, deps, 'LOGIN_ISSUER_MISMATCH', found)
+  if (!(await isFromProvider(r, deps, found))) return fail(r, deps, 'LOGIN_ISSUER_MISMATCH', found)
   const error = r.query.get('error')
   if (error !== null) return fail(r, deps, PROVIDER_ERRORS.get(error) ?? 'PROVIDER_ERROR', found)
   if (r.query.getAll('code').length !== 1) return fail(r, deps, 'LOGIN_FAILED', found)
@@ -77,27 +71,54 @@ async function proceed(r: BrowserRequest, deps: LoginDeps, found: Found, save: S
   return opened === 'signed_out' ? fail(r, deps, 'LOGIN_EXPIRED', found) : opened
 }
 
+/**
+ * That the answer came from the provider that was asked: by `iss` (RFC 9207 §2.4), or at a callback of its own. Where several
+ * providers share a callback, one that says nothing of itself could be any of them (RFC 9700 §4.4.2).
+ */
+async function isFromProvider(r: BrowserRequest, deps: LoginDeps, { provider, redirectUri }: Found): Promise<boolean> {
+  if (new URL(redirectUri).pathname !== pathOf(r)) return false
+  if ((await provider.checkCallbackIssuer(r.query)) !== 'ok') return false
+  if (deps.providers.size === 1 || pathOf(r) !== callbackPath(deps.now)) return true
+  return provider.announcesIss()
+}
+
+/** Express takes a slash more at the end; the registered address has none. */
+const pathOf = (r: BrowserRequest): string => r.path.replace(/\/$/, '')
+
 function findAttempt(r: BrowserRequest, deps: LoginDeps): Found | LoginCode {
   const states = r.query.getAll('state')
   const state = states[0]
   if (state === undefined || states.length !== 1 || !/^[\w-]{43}$/.test(state)) return 'LOGIN_UNKNOWN'
-  const values = r.cookies.get(ATTEMPT_COOKIE + state.slice(0, 10)) ?? []
+  if (loginOrigin(r.origin, deps.now) !== r.origin) return 'LOGIN_UNKNOWN'
+  const values = r.cookies.get(attemptPlace(deps.now.settings).prefix + state.slice(0, 10)) ?? []
   if (values.includes(USED)) return 'LOGIN_REPLAYED'
   for (const value of values) {
     const opened = openAttempt(value, deps.attemptKeys)
     const provider = opened === undefined ? undefined : deps.providers.get(opened.attempt.provider)
     if (opened === undefined || provider === undefined) continue
-    const { issuer, client } = provider.settings
-    const derived = deriveAttempt(opened.attempt.random, opened.key, {
-      issuer: issuer.href,
-      clientId: client.clientId,
-      redirectUri: redirectUri(r.origin, deps.now),
-    })
-    if (!timingSafeEqual(Buffer.from(derived.state), Buffer.from(state))) continue
+    const begun = deriveAs(state, opened, provider, r.origin, deps)
+    if (begun === undefined) continue
     const age = deps.clock.wallMs() - opened.attempt.startedAt
-    return age > ATTEMPT_LIFE_MS || age < -60_000 ? 'LOGIN_EXPIRED' : { attempt: opened.attempt, derived, provider }
+    return age > ATTEMPT_LIFE_MS || age < -60_000 ? 'LOGIN_EXPIRED' : { attempt: opened.attempt, provider, ...begun }
   }
   return 'LOGIN_UNKNOWN'
+}
+
+/** The callback that the attempt began with, shared or the provider's own: the state that came fits just one. */
+function deriveAs(
+  state: string,
+  { attempt, key }: { readonly attempt: Attempt; readonly key: Buffer },
+  { settings: { issuer, client, name } }: Provider,
+  origin: string,
+  deps: LoginDeps,
+): Pick<Found, 'derived' | 'redirectUri'> | undefined {
+  for (const path of [callbackPath(deps.now), ownCallbackPath(name, deps.now)]) {
+    const redirectUri = origin + path
+    const at = { issuer: issuer.href, clientId: client.clientId, redirectUri }
+    const derived = deriveAttempt(attempt.random, key, at)
+    if (timingSafeEqual(Buffer.from(derived.state), Buffer.from(state))) return { derived, redirectUri }
+  }
+  return undefined
 }
 
 async function redeem(
@@ -105,7 +126,7 @@ async function redeem(
   deps: LoginDeps,
   found: Found,
 ): Promise<LoginResult | LoginCode | 'wants_resource'> {
-  const uri = redirectUri(r.origin, deps.now)
+  const uri = found.redirectUri
   const callbackUrl = new URL(uri)
   callbackUrl.search = r.query.toString()
   const { state, nonce, codeVerifier } = found.derived
@@ -138,12 +159,13 @@ async function redeem(
 }
 
 /** The same sign-in again, with all that it was asked for: a step-up that failed once is still one. */
-function restartUrl(deps: LoginDeps, { attempt }: Found): string {
-  const query = new URLSearchParams({ return_to: attempt.returnTo })
-  if (attempt.acrValues !== undefined) query.set('acr_values', attempt.acrValues)
-  if (attempt.maxAgeS !== undefined) query.set('max_age', String(attempt.maxAgeS))
-  if (deps.providers.size > 1) query.set('provider', attempt.provider)
-  return `${deps.now.settings.server.basePath}/login?${query.toString()}`
+function restartUrl(deps: LoginDeps, { attempt, redirectUri }: Found): string {
+  return loginUrl(new URL(redirectUri).origin, deps.now, {
+    return_to: attempt.returnTo,
+    ...(attempt.acrValues === undefined ? {} : { acr_values: attempt.acrValues }),
+    ...(attempt.maxAgeS === undefined ? {} : { max_age: String(attempt.maxAgeS) }),
+    ...providerParam(deps.now, attempt.provider),
+  })
 }
 
 /** RFC 9470 §4: a provider may answer with less than was asked for. Coming back with it would ask again, for ever. */
@@ -171,7 +193,7 @@ function refuseAccount(r: BrowserRequest, deps: LoginDeps, found: Found, result:
 /** No attempt of this browser's: nothing is known but that it must start again. */
 function refuse(code: LoginCode, r: BrowserRequest, deps: LoginDeps): Answer {
   deps.emit({ name: 'login_failed', correlationId: r.correlationId, fields: { code, client_ip: r.clientIp } })
-  return deps.errorAnswer({ code, tryAgainUrl: `${deps.now.settings.server.basePath}/login` }, r)
+  return deps.errorAnswer({ code, tryAgainUrl: loginUrl(r.origin, deps.now) }, r)
 }
 
 function fail(
@@ -194,13 +216,11 @@ function fail(
 
 /** The finished attempt leaves a mark, so that going back gets the right page; more than five at once lose the rest. */
 function forgetAttempts(r: BrowserRequest, deps: LoginDeps, name: string): string[] {
-  const place = callbackPath(deps.now)
-  const others = [...r.cookies.keys()].filter(
-    (k) => k.startsWith(ATTEMPT_COOKIE) && k !== INDEX_COOKIE && k !== ATTEMPT_COOKIE + name,
-  )
+  const { prefix, index, callbackPath: place } = attemptPlace(deps.now.settings)
+  const others = [...r.cookies.keys()].filter((k) => k.startsWith(prefix) && k !== index && k !== prefix + name)
   const surplus = others.slice(0, Math.max(0, others.length - (MAX_ATTEMPTS - 1))).slice(0, 20)
   return [
-    attemptCookie(ATTEMPT_COOKIE + name, USED, place, ATTEMPT_LIFE_MS / 1000),
+    attemptCookie(prefix + name, USED, place, ATTEMPT_LIFE_MS / 1000),
     ...surplus.filter((k) => /^[\w-]+$/.test(k)).map((k) => attemptCookie(k, '', place, 0)),
   ]
 }

@@ -51,6 +51,13 @@ export interface SessionRow {
   readonly ip: string
 }
 
+/** One provider on the page that lets people choose. */
+export interface ProviderOption {
+  readonly name: string
+  readonly displayName: string
+  readonly href: string
+}
+
 /** Pages that are no errors; pages/ implements them. */
 export interface LoginPages {
   confirmLogout(
@@ -67,7 +74,8 @@ export interface LoginPages {
     p: { readonly rows: readonly SessionRow[]; readonly base: string; readonly csrfToken: string },
     asker: Asker,
   ): Answer
-  loggedOut(p: { readonly loginUrl: string }, asker: Asker): Answer
+  loggedOut(p: { readonly loginUrl: string; readonly homeUrl?: string }, asker: Asker): Answer
+  chooseProvider(p: { readonly options: readonly ProviderOption[] }, asker: Asker): Answer
 }
 
 /** Saves the record through express-session and sets the cookie; the shell provides it. Throws StoreUnavailable. */
@@ -88,15 +96,6 @@ export function redirect(location: string, cookies: readonly string[], status: 3
     status,
     headers: [['Location', location], ['Cache-Control', 'no-store'], ...setCookies(cookies), ['Content-Length', '0']],
   }
-}
-
-/** Where the provider sends people back to: from public_url alone, never from the request. */
-export function redirectUri(origin: string, now: Generation): string {
-  return `${origin}${callbackPath(now)}`
-}
-
-export function callbackPath(now: Generation): string {
-  return endpointPath(now, 'callback')
 }
 
 /** Path of an endpoint of ours. */

@@ -4,7 +4,7 @@ import type { Emit, EndReason, LiveSession, Secret, SessionId, SessionStore, Tok
 export interface EndDeps {
   readonly sessions: SessionStore
   readonly vault: TokenVault
-  readonly provider: (name: string) => Provider | undefined
+  readonly provider: (of: LiveSession['record']) => Provider | undefined
   readonly emit: Emit
 }
 
@@ -84,7 +84,7 @@ async function gather(
 }
 
 async function revoke(s: LiveSession, token: Secret, deps: EndDeps): Promise<void> {
-  const done = await deps.provider(s.record.provider)?.revoke(token, 'refresh_token')
+  const done = await deps.provider(s.record)?.revoke(token, 'refresh_token')
   if (done !== true)
     deps.emit({ name: 'revocation_failed', fields: { provider: s.record.provider, session: s.record.handle } })
 }

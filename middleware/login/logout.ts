@@ -1,7 +1,9 @@
+import { providerOfSession } from '../provider/of-session.ts'
 import { readSessionCookie } from '../session/cookie.ts'
 import { CSRF_COOKIE, checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest, LiveSession, Secret } from '../types.ts'
+import { loginOrigin, loginUrl } from './addresses.ts'
 import { judgeCookie } from './current-session.ts'
 import { makeLogoutState } from './logout-state.ts'
 import { distinctCookies, redirect, setCookies, type LoginDeps } from './deps.ts'
@@ -11,10 +13,11 @@ export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise
   const base = deps.now.settings.server.basePath
   const session = (await sessionsOf(r, deps))[0]
   const key = deps.cookies.csrf[0]
-  if (session === undefined || key === undefined) return deps.pages.notSignedIn({ loginUrl: `${base}/login` }, r)
+  if (session === undefined || key === undefined)
+    return deps.pages.notSignedIn({ loginUrl: loginUrl(r.origin, deps.now) }, r)
   const { name, email } = session.state.identity
   const who = typeof name === 'string' ? name : typeof email === 'string' ? email : session.record.sub
-  const formTargets = await providerOrigins(session, deps)
+  const formTargets = await targetsOf(session, r, deps)
   return deps.pages.confirmLogout(
     { action: `${base}/logout`, csrfToken: makeCsrfToken(session.id, key, deps.random), who, formTargets },
     r,
@@ -30,35 +33,34 @@ export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer
   if (isForeign(r, deps)) return refuse(r, deps, 'logout from another site')
   const sessions = await sessionsOf(r, deps)
   const session = sessions[0]
-  if (session === undefined) return signedOut(r, deps, afterLogout(r, deps))
+  if (session === undefined) return leave(r, deps, undefined, afterLogout(r, deps))
   if (!isTrusted(r, sessions, deps)) return refuse(r, deps, 'logout without a CSRF token of this session')
-  const provider = deps.providers.get(session.record.provider)
+  const provider = providerOfSession(deps.providers, session.record)
   const hint = provider?.settings.logoutHint === 'id_token' ? await deps.vault.idToken(session.id) : undefined
   const everywhere = r.query.get('everywhere') === 'true' || r.body.get('everywhere') === 'true'
   const all = everywhere ? await deps.sessions.find({ issuer: session.record.issuer, sub: session.record.sub }) : []
   const ids = [...new Set([...sessions, ...all].map((s) => s.id))]
   await deps.ender.end(ids, everywhere ? 'logout_everywhere' : 'logout', r)
-  const { url, cookies } = await logoutUrl(r, deps, session, hint)
-  return signedOut(r, deps, url, cookies)
+  return leave(r, deps, session, afterLogout(r, deps), hint)
 }
 
 /** OpenID Connect RP-Initiated Logout 1.0 §2, where the provider has an end-session endpoint; our own page else. */
-async function logoutUrl(
+async function leave(
   r: BrowserRequest,
   deps: LoginDeps,
-  session: LiveSession,
-  hint: Secret | undefined,
-): Promise<{ readonly url: string; readonly cookies: readonly string[] }> {
-  const after = afterLogout(r, deps)
-  const made = makeLogoutState(after, deps)
-  const url = await deps.providers.get(session.record.provider)?.endSessionUrl({
+  session: LiveSession | undefined,
+  after: string,
+  hint?: Secret,
+): Promise<Answer> {
+  const made = makeLogoutState(after, r, deps)
+  const provider = session === undefined ? undefined : providerOfSession(deps.providers, session.record)
+  const url = await provider?.endSessionUrl({
     postLogoutRedirectUri: after,
     ...(hint === undefined ? {} : { idTokenHint: hint }),
     ...(made === undefined ? {} : { state: made.state }),
   })
-  return url === undefined
-    ? { url: after, cookies: [] }
-    : { url: url.href, cookies: made === undefined ? [] : [made.cookie] }
+  if (url !== undefined) return signedOut(r, deps, url.href, made?.cookies)
+  return made?.direct === undefined ? signedOut(r, deps, after) : signedOut(r, deps, made.direct, made.cookies)
 }
 
 /** Form: 303 to the provider. Program: 200 with the address, since a fetch cannot follow to another site. */
@@ -82,8 +84,9 @@ function signedOut(r: BrowserRequest, deps: LoginDeps, url: string, more: readon
   }
 }
 
+/** The registered address: of the login host where there is one, so that one registration does for all hosts. */
 function afterLogout(r: BrowserRequest, deps: LoginDeps): string {
-  return new URL(deps.now.settings.postLogoutRedirect, r.origin).href
+  return new URL(deps.now.settings.postLogoutRedirect, loginOrigin(r.origin, deps.now)).href
 }
 
 /** Another site's page asks: its Origin says so, or Fetch Metadata where there is none. */
@@ -119,7 +122,8 @@ async function sessionsOf(r: BrowserRequest, deps: LoginDeps): Promise<LiveSessi
 }
 
 /** Where a form of ours leads through redirects: CSP form-action wants them all. */
-async function providerOrigins(s: LiveSession, deps: LoginDeps): Promise<string[]> {
-  const url = await deps.providers.get(s.record.provider)?.endSessionUrl({})
-  return url === undefined ? [] : [url.origin]
+async function targetsOf(s: LiveSession, r: BrowserRequest, deps: LoginDeps): Promise<string[]> {
+  const url = await providerOfSession(deps.providers, s.record)?.endSessionUrl({})
+  const after = new URL(afterLogout(r, deps)).origin
+  return [...(url === undefined ? [] : [url.origin]), ...(after === r.origin ? [] : [after])]
 }

@@ -18,15 +18,18 @@ const UNSUPPORTED_MS = 5 * 60_000
  */
 export async function grantLogin(r: BrowserRequest, deps: LoginDeps, save: SaveRecord): Promise<Answer> {
   const name = r.path.slice(r.path.lastIndexOf('/') + 1)
-  const provider = [...deps.providers.values()].find((p) => p.settings.nativeGrants.has(name))
+  const named = r.query.get('provider')
+  const provider = [...deps.providers.values()].find(
+    (p) => p.settings.nativeGrants.has(name) && (named === null || p.settings.name === named),
+  )
   const grant = provider?.settings.nativeGrants.get(name)
   if (provider === undefined || grant === undefined) return deps.errorAnswer({ code: 'NO_ROUTE', status: 404 }, r)
   const parameters = readParameters(r, grant)
   if (!isSameOrigin(r, deps)) return no(r, deps, 'CSRF_FAILED')
   if (parameters === undefined) return no(r, deps, 'BAD_REQUEST')
-  const wait = await overLimit(r, deps, grant, parameters)
-  if (wait !== undefined) return no(r, deps, 'RATE_LIMITED', wait)
   const key = `${provider.settings.name} ${name}`
+  const wait = await overLimit(r, deps, grant, parameters, key)
+  if (wait !== undefined) return no(r, deps, 'RATE_LIMITED', wait)
   if ((deps.unsupportedGrants.get(key) ?? 0) > deps.clock.monoMs()) return no(r, deps, 'UNSUPPORTED_GRANT_TYPE')
   return redeem(r, deps, { provider, grant, parameters, key }, save)
 }
@@ -138,13 +141,14 @@ async function overLimit(
   deps: LoginDeps,
   grant: NativeGrant,
   parameters: Readonly<Record<string, string>>,
+  grantKey: string,
 ): Promise<number | undefined> {
   const limit: RateLimit = deps.now.settings.limits.nativeGrant
   const who = grant.identifier === undefined ? undefined : parameters[grant.identifier]?.trim().toLowerCase()
   const address = addressLimit(r, limit, deps.emit)
   const counts = [
-    { key: `grant|${grant.name}|ip|${address.key}`, most: address.limit.count },
-    ...(who === undefined ? [] : [{ key: `grant|${grant.name}|id|${who}`, most: limit.count }]),
+    { key: `grant|${grantKey}|ip|${address.key}`, most: address.limit.count },
+    ...(who === undefined ? [] : [{ key: `grant|${grantKey}|id|${who}`, most: limit.count }]),
   ]
   const counted = await Promise.all(
     counts.map(async ({ key, most }) => ({ ...(await deps.sessions.count(key, limit.perMs)), most })),

@@ -2,9 +2,11 @@ import { judgeCookie } from './current-session.ts'
 import { ProviderUnavailable } from '../provider/errors.ts'
 import type { Provider } from '../provider/types.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
-import type { Answer, BrowserRequest } from '../types.ts'
-import { INDEX_COOKIE, deriveAttempt, sealAttempt, startCookies, type Attempt } from './attempt.ts'
-import { callbackPath, distinctCookies, redirect, redirectUri, type LoginDeps } from './deps.ts'
+import type { Answer, BrowserRequest, LiveSession } from '../types.ts'
+import { callbackPathOf, loginOrigin, loginUrl } from './addresses.ts'
+import { attemptPlace, deriveAttempt, sealAttempt, startCookies, type Attempt } from './attempt.ts'
+import { decideProvider, offerProviders } from './choose.ts'
+import { distinctCookies, redirect, type LoginDeps } from './deps.ts'
 import { addressLimit } from './rate-limit.ts'
 import { resourcesAtLogin } from './resources.ts'
 import { parseReturnTo } from './return-to.ts'
@@ -19,8 +21,9 @@ const PASSED: Readonly<Record<string, RegExp>> = {
 }
 
 /**
- * `GET /auth/login`: off to the provider. Nothing is written to the store: what must survive the way is in a signed,
- * HttpOnly cookie, and state, nonce and verifier are derived from it.
+ * `GET /auth/login`: off to the provider, by way of the login host and of a choice of providers where there are such. Nothing
+ * is written to the store: what must survive the way is in a signed, HttpOnly cookie, and state, nonce and verifier are
+ * derived from it.
  */
 export async function startLogin(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
   const limits = deps.now.settings.limits
@@ -29,17 +32,33 @@ export async function startLogin(r: BrowserRequest, deps: LoginDeps): Promise<An
   if (wait !== undefined) return tooMany(r, deps, wait)
   const returnTo = parseReturnTo(r.query.get('return_to'), r.origin, deps.now)
   const asked = readAsked(r.query)
-  if (asked === undefined) return deps.errorAnswer({ code: 'BAD_REQUEST' }, r)
-  const name = r.query.get('provider')
-  const provider = name === null ? [...deps.providers.values()][0] : deps.providers.get(name)
-  if (provider === undefined) return deps.errorAnswer({ code: 'BAD_REQUEST' }, r)
+  const named = r.query.getAll('provider')
+  const provider = deps.providers.get(named[0] ?? '')
+  if (asked === undefined || named.length > 1 || (named.length === 1 && provider === undefined))
+    return deps.errorAnswer({ code: 'BAD_REQUEST' }, r)
   const cookies = distinctCookies(r, deps.now)
-  if (Object.keys(asked).length === 0 && name === null && cookies.length === 1) {
-    const current = await judgeCookie(cookies[0] ?? '', r, deps)
-    if (current?.state === 'live') return redirect(returnTo, [])
-  }
+  const plain = Object.keys(asked).length === 0 && provider === undefined
+  const session = plain || (provider === undefined && deps.providers.size > 1) ? await liveSession(r, deps) : undefined
+  if (plain && session !== undefined) return redirect(returnTo, [])
   const clear = cookies.length > 1 ? expireCookies(deps.now.settings.session, r.hostname) : []
-  return goToProvider(r, deps, provider, returnTo, asked, clear)
+  const params = { ...asked, return_to: returnTo }
+  // Attempts and callbacks are of one host: the login host where there is one.
+  if (loginOrigin(r.origin, deps.now) !== r.origin)
+    return redirect(
+      loginUrl(r.origin, deps.now, provider === undefined ? params : { ...params, provider: provider.settings.name }),
+      clear,
+    )
+  const chosen = provider ?? decideProvider(asked, session, deps)
+  if (chosen === undefined) return offerProviders(r, deps, params, clear)
+  return goToProvider(r, deps, chosen, returnTo, asked, clear)
+}
+
+/** Of the one cookie that came; of two, nobody knows whose is whose. */
+async function liveSession(r: BrowserRequest, deps: LoginDeps): Promise<LiveSession | undefined> {
+  const [value, other] = distinctCookies(r, deps.now)
+  if (value === undefined || other !== undefined) return undefined
+  const judged = await judgeCookie(value, r, deps)
+  return judged?.state === 'live' ? judged.session : undefined
 }
 
 async function goToProvider(
@@ -52,7 +71,6 @@ async function goToProvider(
 ): Promise<Answer> {
   const key = deps.attemptKeys[0]
   if (key === undefined) throw new Error('no attempt key')
-  const uri = redirectUri(r.origin, deps.now)
   const attempt: Attempt = {
     random: Buffer.from(deps.random(32)).toString('base64url'),
     startedAt: deps.clock.wallMs(),
@@ -61,12 +79,13 @@ async function goToProvider(
     ...(asked['acr_values'] === undefined ? {} : { acrValues: asked['acr_values'] }),
     ...(asked['max_age'] === undefined ? {} : { maxAgeS: Number(asked['max_age']) }),
   }
-  const derived = deriveAttempt(attempt.random, key, {
-    issuer: provider.settings.issuer.href,
-    clientId: provider.settings.client.clientId,
-    redirectUri: uri,
-  })
   try {
+    const uri = r.origin + (await callbackPathOf(provider, deps.now))
+    const derived = deriveAttempt(attempt.random, key, {
+      issuer: provider.settings.issuer.href,
+      clientId: provider.settings.client.clientId,
+      redirectUri: uri,
+    })
     const { state, nonce, codeVerifier } = derived
     const resources = resourcesAtLogin(deps.now.settings)
     const url = await provider.authorizationUrl({
@@ -77,15 +96,8 @@ async function goToProvider(
       resources,
       extra: asked,
     })
-    const basePath = deps.now.settings.server.basePath
-    const index = r.cookies.get(INDEX_COOKIE)?.[0]
-    const cookies = startCookies(
-      derived.name,
-      sealAttempt(attempt, key),
-      index,
-      callbackPath(deps.now),
-      `${basePath}/login`,
-    )
+    const place = attemptPlace(deps.now.settings)
+    const cookies = startCookies(derived.name, sealAttempt(attempt, key), r.cookies.get(place.index)?.[0], place)
     return redirect(url.href, [...clear, ...cookies])
   } catch (e) {
     if (!(e instanceof ProviderUnavailable)) throw e

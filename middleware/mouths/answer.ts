@@ -1,3 +1,4 @@
+import { loginUrl, providerParam } from '../login/addresses.ts'
 import type {
   Allow,
   Answer,
@@ -47,18 +48,23 @@ export function answerUnread(refuse: Refuse, asker: Asker, deps: AnswerDeps): An
   return deps.errorAnswer({ code: refuse.code }, asker)
 }
 
+function loginAddress(f: RequestFacts, now: Generation, params?: Readonly<Record<string, string>>): string {
+  return new URL(loginUrl(f.origin, now, params), f.origin).href
+}
+
 /** Absolute, and built from the config: a relative one would be resolved against the middleware's address by Traefik. */
 function redirectToLogin(d: Login, f: RequestFacts, deps: AnswerDeps): Answer {
-  const url = new URL(`${deps.now.settings.server.basePath}/login`, f.origin)
-  url.searchParams.set('return_to', f.query === '' ? f.path : `${f.path}?${f.query}`)
-  if (d.acrValues !== undefined) url.searchParams.set('acr_values', d.acrValues)
-  if (d.maxAgeS !== undefined) url.searchParams.set('max_age', String(d.maxAgeS))
-  if (d.prompt !== undefined) url.searchParams.set('prompt', d.prompt)
-  if (d.provider !== undefined) url.searchParams.set('provider', d.provider)
+  const location = loginAddress(f, deps.now, {
+    return_to: f.query === '' ? f.path : `${f.path}?${f.query}`,
+    ...(d.acrValues === undefined ? {} : { acr_values: d.acrValues }),
+    ...(d.maxAgeS === undefined ? {} : { max_age: String(d.maxAgeS) }),
+    ...(d.prompt === undefined ? {} : { prompt: d.prompt }),
+    ...(d.provider === undefined ? {} : { provider: d.provider }),
+  })
   return {
     status: 302,
     headers: [
-      ['Location', url.href],
+      ['Location', location],
       ['X-BFF-Error', d.code],
       ['Cache-Control', 'no-store'],
       ['Content-Length', '0'],
@@ -74,10 +80,13 @@ function refusal(d: Refuse, f: RequestFacts, deps: AnswerDeps): ErrorInfo {
   const common = { code: d.code, headers, ...(who === undefined ? {} : { who, signOutUrl: `${base}/logout` }) }
   // A machine whose token is not good is not helped by a page to sign in on.
   if (d.wwwAuthenticate?.includes('invalid_token') === true) return common
-  if (d.code === 'NO_SESSION' || d.code === 'SESSION_EXPIRED') return { ...common, loginUrl: `${base}/login` }
+  if (d.code === 'NO_SESSION' || d.code === 'SESSION_EXPIRED') return { ...common, loginUrl: loginAddress(f, deps.now) }
   // Signing in again may bring the token, but a redirect would loop where it does not.
   if (d.code === 'NO_TOKEN_AVAILABLE')
-    return { ...common, tryAgainUrl: `${base}/login?prompt=login&return_to=${encodeURIComponent(f.path)}` }
+    return {
+      ...common,
+      tryAgainUrl: loginAddress(f, deps.now, { prompt: 'login', return_to: f.path, ...own(d, deps) }),
+    }
   if (d.detail === 'two_session_cookies')
     return {
       ...common,
@@ -85,6 +94,11 @@ function refusal(d: Refuse, f: RequestFacts, deps: AnswerDeps): ErrorInfo {
       clearUrl: `${base}/login?prompt=login`,
     }
   return common
+}
+
+/** A session's own provider, so that nobody is asked to choose again. */
+function own(d: Refuse, { now }: AnswerDeps): { readonly provider?: string } {
+  return d.principal?.kind === 'user' ? providerParam(now, d.principal.session.record.provider) : {}
 }
 
 function whoIs(p: Principal | undefined): string | undefined {

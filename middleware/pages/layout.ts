@@ -15,6 +15,8 @@ footer{border-top:1px solid var(--line);margin-top:1.5rem;padding-top:1rem}
 footer code{overflow-wrap:anywhere}
 .actions{display:flex;flex-wrap:wrap;gap:.75rem;align-items:center}
 .actions form{margin:0}
+.choices{list-style:none;margin:0;padding:0;display:grid;gap:.75rem}
+.choices .button{display:block}
 a{color:var(--go)}
 .button,button{display:inline-block;font:inherit;font-weight:600;text-decoration:none;border-radius:9px;padding:.6rem 1.1rem;border:1px solid var(--go);background:var(--go);color:var(--go-ink);cursor:pointer}
 .plain{background:transparent;color:var(--go)}

@@ -1,5 +1,6 @@
 import type { LoginPages } from '../login/deps.ts'
 import type { Answer, Asker } from '../types.ts'
+import { chooseProvider } from './choose.ts'
 import { escapeHtml, link, renderPage } from './layout.ts'
 import { WORDS, pickLanguage } from './texts.ts'
 
@@ -18,6 +19,7 @@ ${form(true, words.signOutEverywhere)}</div>`
       return renderPage({ language, status: 200, title: words.signOutTitle, body, formTargets: p.formTargets })
     },
     sessions: (p, asker) => sessionsPage(p, asker),
+    chooseProvider,
     notSignedIn: (p, asker) => {
       const language = pickLanguage(asker.acceptLanguage)
       const words = WORDS[language]
@@ -35,14 +37,14 @@ ${form(true, words.signOutEverywhere)}</div>`
         language,
         status: 200,
         title: words.signedOutTitle,
-        body: `<p>${escapeHtml(words.signedOutText)}</p>\n${signInAgain(p.loginUrl, words)}`,
+        body: `<p>${escapeHtml(words.signedOutText)}</p>\n${signInAgain(p.loginUrl, words, p.homeUrl)}`,
       })
     },
   }
 }
 
-function signInAgain(loginUrl: string, words: (typeof WORDS)['en']): string {
-  return `<p class="actions">${link(loginUrl, words.signIn)}\n${link('/', words.home, true)}</p>`
+function signInAgain(loginUrl: string, words: (typeof WORDS)['en'], homeUrl = '/'): string {
+  return `<p class="actions">${link(loginUrl, words.signIn)}\n${link(homeUrl, words.home, true)}</p>`
 }
 
 function sessionsPage(p: Parameters<LoginPages['sessions']>[0], asker: Asker): Answer {

@@ -9,7 +9,7 @@ export function expireCookies(
   hostname: string,
 ): string[] {
   const base = `${s.cookieName}=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=${s.sameSite}`
-  if (s.cookieName.startsWith('__Host-')) return [base]
+  if (/^__host-/i.test(s.cookieName)) return [base]
   return [base, ...domainsToClear(s.cookieDomain, hostname).map((d) => `${base}; Domain=${d}`)]
 }
 

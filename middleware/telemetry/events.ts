@@ -41,6 +41,7 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   store_warning: { level: 'warn', msg: 'store_warning' },
   provider_down: { level: 'error', msg: 'provider_down' },
   provider_up: { level: 'info', msg: 'provider_up' },
+  redirect_uris: { level: 'info', msg: 'redirect_uris' },
   // tokens
   token_refresh: { level: 'debug', msg: 'token_refresh' },
   token_dropped: { level: 'warn', msg: (f) => `token_dropped service=${String(f['service'])}` },

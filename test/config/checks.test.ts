@@ -139,6 +139,61 @@ const SETTINGS_FAULTS: readonly Row[] = [
   ['a cookie domain that only ends alike', session('cookie_domain: ample.com'), ['3 COOKIE_DOMAIN']],
   ['a cookie domain below the host', session('cookie_domain: x.app.example.com'), ['3 COOKIE_DOMAIN']],
   ['a cookie for all of .com', session('cookie_domain: com'), ['3 COOKIE_DOMAIN']],
+  [
+    'a cookie for every host of .co.uk',
+    session('cookie_domain: co.uk', {
+      server: 'server: { public_url: "https://a.co.uk", trusted_proxies: [10.0.0.1] }\n',
+    }),
+    ['3 COOKIE_DOMAIN'],
+  ],
+  [
+    'a cookie for everybody’s pages',
+    session('cookie_domain: github.io', {
+      server: 'server: { public_url: "https://a.github.io", trusted_proxies: [10.0.0.1] }\n',
+    }),
+    ['3 COOKIE_DOMAIN'],
+  ],
+  [
+    'a cookie for all of localhost',
+    session('cookie_domain: localhost', {
+      server: 'server: { public_url: "http://*.apps.localhost:8000", trusted_proxies: [10.0.0.1] }\n',
+    }),
+    ['3 COOKIE_DOMAIN'],
+  ],
+  ['SameSite=None without a reason', session('same_site: none'), ['3 SAME_SITE_NONE']],
+  [
+    'SameSite=None with an empty reason',
+    session('same_site: none, same_site_reason: ""'),
+    ['3 EMPTY_VALUE', '3 SAME_SITE_NONE'],
+  ],
+  [
+    'a login URL with a star',
+    server('public_url: "https://*.example.com", login_url: "https://*.example.com"'),
+    ['1 LOGIN_URL'],
+  ],
+  [
+    'a login URL that is none of ours',
+    server('public_url: "https://*.apps.example.com", login_url: https://login.example.com'),
+    ['1 LOGIN_URL'],
+  ],
+  [
+    'a login URL on another port',
+    server('public_url: "https://*.example.com", login_url: "https://login.example.com:8443"'),
+    ['1 LOGIN_URL'],
+  ],
+  [
+    'a login URL whose cookie stays there',
+    server('public_url: "https://*.example.com", login_url: https://login.example.com'),
+    ['1 LOGIN_URL_COOKIE'],
+  ],
+  [
+    'a cookie domain that a public host lies outside of',
+    session('cookie_domain: apps.example.com', {
+      server:
+        'server: { public_urls: ["https://*.apps.example.com", "https://login.example.com"], login_url: "https://login.example.com", trusted_proxies: [10.0.0.1] }\n',
+    }),
+    ['3 COOKIE_DOMAIN'],
+  ],
   ['SameSite=None over http', session('same_site: none', { server: LOCAL }), ['3 SAME_SITE_INSECURE']],
   ['a __Host- cookie with a domain', session('cookie_name: __Host-s, cookie_domain: example.com'), ['3 COOKIE_PREFIX']],
   ['a __Secure- cookie over http', session('cookie_name: __Secure-s', { server: LOCAL }), ['3 COOKIE_PREFIX']],
@@ -356,15 +411,24 @@ test('a cookie domain covers itself, hosts below it, and a wildcard of its own',
   assert.deepEqual(faults(on('"https://example.com", "https://a.b.example.com", "https://*.example.com"')), [])
 })
 
-test('a host of a route may be one that a wildcard stands for', () => {
+test('one login host for a wildcard of hosts, and SameSite=None with its reason, are without fault', () => {
+  const on =
+    'server: { public_urls: ["https://*.example.com"], login_url: "https://login.example.com", trusted_proxies: [10.0.0.1] }\n'
+  assert.deepEqual(faults(session('cookie_domain: example.com', { server: on })), [])
+  assert.deepEqual(faults(server('public_url: https://a.example.com, login_url: https://a.example.com')), [])
+  assert.deepEqual(faults(session('same_site: none, same_site_reason: "shown inside the partner’s portal"')), [])
+})
+
+test('a host of a route may be one that a wildcard stands for, or that wildcard', () => {
   const s = {
     settings: minimum({
       server: 'server: { public_url: "https://*.apps.example.com", trusted_proxies: [10.0.0.1] }\n',
     }),
   }
   assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: x.apps.example.com }]' }), [])
-  assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: "*.apps.example.com" }]' }), [
-    'routes.yaml:1 HOST_WILDCARD',
+  assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: "*.apps.example.com" }]' }), [])
+  assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: "*.other.example.com" }]' }), [
+    'routes.yaml:1 UNKNOWN_HOST',
   ])
   assert.deepEqual(faults({ ...s, routes: 'routes: [{ id: a, path: /a, host: x.y.apps.example.com }]' }), [
     'routes.yaml:1 UNKNOWN_HOST',

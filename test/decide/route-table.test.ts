@@ -43,6 +43,20 @@ test('a route that names the host wins over one that does not, on the same path 
   assert.equal(won(routes, '/a/b', 'GET', 'one.example.com'), 'deep')
 })
 
+test('on the same path the host itself wins over *. of its domain, and that over no host; a star is one label', () => {
+  const routes = [
+    route('any', '/a/*'),
+    route('star', '/a/*', { host: '*.apps.example.com' }),
+    route('one', '/a/*', { host: 'one.apps.example.com' }),
+    route('deep', '/a/b/*'),
+  ]
+  assert.equal(won(routes, '/a', 'GET', 'one.apps.example.com'), 'one')
+  assert.equal(won(routes, '/a', 'GET', 'two.apps.example.com'), 'star')
+  assert.equal(won(routes, '/a', 'GET', 'x.two.apps.example.com'), 'any')
+  assert.equal(won(routes, '/a', 'GET', 'apps.example.com'), 'any')
+  assert.equal(won(routes, '/a/b', 'GET', 'one.apps.example.com'), 'deep')
+})
+
 test('a method that the most specific path leaves out matches nothing, rather than a looser route', () => {
   const routes = [
     route('all', '/*'),

@@ -64,7 +64,12 @@ test('foreign text in an attempt cookie is nothing, and never throws', () => {
 
 test('the sixth attempt takes the oldest out', () => {
   const names = ['aaaaaaaaa1', 'aaaaaaaaa2', 'aaaaaaaaa3', 'aaaaaaaaa4', 'aaaaaaaaa5']
-  const cookies = startCookies('aaaaaaaaa6', 'sealed', names.join('.'), '/auth/callback', '/auth/login')
+  const cookies = startCookies('aaaaaaaaa6', 'sealed', names.join('.'), {
+    prefix: 'bff_login_',
+    index: 'bff_login_index',
+    callbackPath: '/auth/callback',
+    loginPath: '/auth/login',
+  })
   const index = cookies.find((c) => c.startsWith('bff_login_index='))
   assert.equal(index?.slice('bff_login_index='.length).split(';')[0]?.split('.').length, MAX_ATTEMPTS)
   const gone = cookies.filter((c) => c.includes('Max-Age=0'))

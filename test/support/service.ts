@@ -26,6 +26,10 @@ export interface ServiceOptions {
   readonly issuer?: string
   readonly extendProvider?: Parameters<typeof startRealProvider>[0]['extend']
   readonly accessTokenTtlS?: number
+  /** Public origins that the login client is registered for; default: `ORIGIN` and one more. */
+  readonly registered?: readonly string[]
+  /** Of the login client, where the public URL is off loopback and the demo's would be a fault. */
+  readonly clientSecret?: string
   /** More grant types of the login client. */
   readonly grantTypes?: readonly string[]
 }
@@ -105,7 +109,7 @@ export async function startService(o: ServiceOptions = {}): Promise<Service> {
 
 /** A real provider at which the service of `writeConfig` is registered. */
 export function startProviderFor(
-  o: Pick<ServiceOptions, 'accessTokenTtlS' | 'extendProvider' | 'grantTypes'> & {
+  o: Pick<ServiceOptions, 'accessTokenTtlS' | 'extendProvider' | 'grantTypes' | 'registered' | 'clientSecret'> & {
     readonly moreClients?: Parameters<typeof startRealProvider>[0]['clients']
   } = {},
 ): Promise<RealProvider> {
@@ -117,9 +121,9 @@ export function startProviderFor(
     clients: [
       {
         client_id: 'bff-server',
-        client_secret: 'demo-only-client-secret',
-        redirect_uris: [`${ORIGIN}/auth/callback`, 'http://other.localhost:8000/auth/callback'],
-        post_logout_redirect_uris: [`${ORIGIN}/auth/logged-out`],
+        client_secret: o.clientSecret ?? 'demo-only-client-secret',
+        redirect_uris: (o.registered ?? [ORIGIN, 'http://other.localhost:8000']).map((x) => `${x}/auth/callback`),
+        post_logout_redirect_uris: (o.registered ?? [ORIGIN]).map((x) => `${x}/auth/logged-out`),
         grant_types: ['authorization_code', 'refresh_token', ...(o.grantTypes ?? [])],
       },
       {
@@ -196,7 +200,7 @@ function collectLogs(): { logs: Record<string, unknown>[]; sink: Writable; waitF
 export function writeConfig(
   dir: string,
   issuer: string,
-  o: Pick<ServiceOptions, 'settings' | 'routes' | 'store'>,
+  o: Pick<ServiceOptions, 'settings' | 'routes' | 'store' | 'clientSecret'>,
 ): void {
   const settings = {
     server: {
@@ -208,7 +212,7 @@ export function writeConfig(
     auth: {
       issuer,
       client_id: 'bff-server',
-      client_secret: 'demo-only-client-secret',
+      client_secret: o.clientSecret ?? 'demo-only-client-secret',
       oauth_scopes: 'openid profile email offline_access api.read',
       extra_params: { prompt: 'consent' },
     } as Yaml,
