@@ -11,7 +11,7 @@ const S1 = 's1' as SessionId
 describe('a token by refresh', () => {
   let w: World
   beforeEach(async () => {
-    w = await createWorld()
+    w = await createWorld({ deadlineMs: 50_000 })
   })
   afterEach(() => w.close())
 
