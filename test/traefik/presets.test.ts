@@ -41,10 +41,15 @@ describe('through a real Traefik and through the proxy alike', () => {
         const loaded = loadConfig(w.dir, {})
         assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map(formatFinding).join('\n'))
         const names = identityHeaderNames(loaded.settings)
-        const forged = names.flatMap((n) => [n, n.replaceAll('-', '_'), n.replaceAll('-', '.')])
-        const headers = Object.fromEntries(forged.map((n) => [n, 'mallory']))
+        const aliases = names.flatMap((n) => [n.replaceAll('-', '_'), n.replaceAll('-', '.')])
+        const forge = (list: readonly string[]) => Object.fromEntries(list.map((n) => [n, 'mallory']))
         const cookie = await signInAt(w.origin)
         for (const path of ['/orders/1', '/api/orders/1']) {
+          // In header mode an alias that we see is refused; the proxy deletes it.
+          const header = path === '/orders/1'
+          const headers = forge(header ? names : [...names, ...aliases])
+          if (header)
+            assert.equal((await fetch(w.origin + path, { headers: { ...forge(aliases), cookie } })).status, 400)
           const res = await fetch(w.origin + path, { headers: { ...headers, cookie } })
           assert.equal(res.status, 200, `${path}: ${await res.text()}`)
           assert.deepEqual(told(w), wanted, path)
