@@ -22,7 +22,7 @@ function decodeOnce(path: string): string {
   return path.replace(/%([0-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
 }
 
-// eslint-disable-next-line no-control-regex -- controls are what it looks for
+// Controls are among what it looks for.
 const AMBIGUOUS = /\/\/|[\\\u0000-\u001f\u007f]|(?:^|\/)\.{1,2}(?:[/;?#]|$)/
 
 function isAmbiguous(path: string): boolean {

@@ -135,7 +135,7 @@ function placeOf(url: string, now: Generation): Place | string {
   const first = now.settings.server.publicUrls.find((u) => !u.wildcard)
   const origin = now.originOf(host ?? `${first?.hostname ?? ''}${first?.port ? `:${first.port}` : ''}`)
   if (origin === undefined) return 'host is not in public_url'
-  const target = parseTarget(rest === '' ? '/' : (rest ?? '/'))
+  const target = parseTarget(rest === '' ? '/' : rest)
   return target === undefined ? 'path is not canonical' : { ...origin, ...target }
 }
 

@@ -28,7 +28,7 @@ const provenByKeys = new WeakMap<readonly string[], Map<string, SessionId>>()
 
 function provenUnder(keys: readonly string[]): Map<string, SessionId> {
   let proven = provenByKeys.get(keys)
-  if (proven === undefined) provenByKeys.set(keys, (proven = new Map()))
+  if (proven === undefined) provenByKeys.set(keys, (proven = new Map<string, SessionId>()))
   return proven
 }
 

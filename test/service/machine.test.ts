@@ -24,7 +24,7 @@ async function startPartner(kid: string, port?: number): Promise<RealProvider> {
   const key = { ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' }
   return startRealProvider({
     clients: CLIENTS.map((c) => ({ ...c, redirect_uris: [], response_types: [], grant_types: [...c.grant_types] })),
-    configuration: { jwks: { keys: [key as never] } },
+    configuration: { jwks: { keys: [key] } },
     ...(port === undefined ? {} : { port }),
   })
 }
