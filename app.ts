@@ -111,6 +111,7 @@ export async function openApp(o: AppOptions): Promise<App> {
       const before = current
       current = compose(before.generation.n + 1, keepLongLived(before.generation.settings, next), long, before)
       telemetry.setLevel(next.log.level)
+      listeners.reload(next.server)
       return restartKeys(before.generation.settings, next)
     },
     stop: async (how = {}) => {
@@ -144,6 +145,9 @@ function restartKeys(before: Settings, next: Settings): string[] {
   const pick = (s: Settings): Record<string, unknown> => ({
     'server.listen': s.server.listen,
     'server.verify_listen': s.server.verifyListen,
+    // Whether a client certificate is wanted; which CA counts is read again.
+    'server.verify_tls.client_ca': s.server.verifyTls?.clientCa !== undefined,
+    'server.verify_session_age': s.server.verifySessionAgeMs,
     'server.admin_listen': s.server.adminListen,
     'session.store': s.session.store.reveal(),
     'session.secret': s.session.secrets.map((x) => x.reveal()),

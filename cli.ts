@@ -15,6 +15,9 @@ Usage: traefik-bff <command> [options]
             which route, which rule, which token, which headers, and why; nothing is asked
             of a store or a provider. Exit status 0 whatever the answer is
   check     every fault in the config, with file and line, and how to mend it
+  certs [--out DIR] [--host NAME]... [--force]
+            a private CA and certificates for verify over HTTP/2 with mutual TLS, and what to
+            paste on both sides; --force renews them and keeps the CA
 
 Options:
   --config DIR   folder with settings.yaml and routes.yaml (BFF_CONFIG, else ./config)
@@ -23,6 +26,11 @@ Options:
 
 Exit status: 0 fine, 1 faults, 2 cannot read or wrong usage.
 `
+
+const to =
+  (stream: NodeJS.WriteStream) =>
+  (line: string): void =>
+    void stream.write(`${line}\n`)
 
 async function main(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -35,6 +43,9 @@ async function main(argv: readonly string[]): Promise<number> {
       claims: { type: 'string' },
       ip: { type: 'string' },
       json: { type: 'boolean' },
+      out: { type: 'string' },
+      host: { type: 'string', multiple: true },
+      force: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
     },
@@ -67,13 +78,17 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     case 'check': {
       const { checkConfig } = await import('./commands/check.ts')
-      return checkConfig(dir, process.env, (line) => process.stdout.write(`${line}\n`))
+      return checkConfig(dir, process.env, to(process.stdout))
     }
     case 'sessions': {
       const { sessions } = await import('./commands/sessions.ts')
       const args = { action: rest[0], target: rest[1], all: values.all === true, json: values.json === true }
-      const line = (to: NodeJS.WriteStream) => (text: string) => void to.write(`${text}\n`)
-      return rest.length > 2 ? 2 : sessions(dir, process.env, args, line(process.stdout), line(process.stderr))
+      return rest.length > 2 ? 2 : sessions(dir, process.env, args, to(process.stdout), to(process.stderr))
+    }
+    case 'certs': {
+      const { certs } = await import('./commands/certs.ts')
+      const args = { out: values.out, hosts: values.host ?? [], force: values.force === true }
+      return certs(dir, args, to(process.stdout), to(process.stderr))
     }
     default:
       process.stderr.write(

@@ -143,6 +143,8 @@ export interface ServerSettings {
   readonly listen: ListenAddress
   readonly verifyListen?: ListenAddress
   readonly verifyTls?: { readonly cert: string; readonly key: string; readonly clientCa?: string }
+  /** About so long a connection to verify_listen lives. */
+  readonly verifySessionAgeMs: number
   readonly adminListen?: ListenAddress
   readonly adminToken?: Secret
   /** After SIGTERM, how long at most new connections are still taken. */

@@ -1,4 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import {
+  STATUS_CODES,
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../middleware/types.ts'
 import { shut } from './shut.ts'
@@ -7,7 +14,7 @@ import type { Traffic } from './traffic.ts'
 /** A listener, as far as its end goes: last call, shut, finish, in this order. */
 export interface Door {
   /** Whoever is answered from now on is told to take another connection next time. */
-  lastCall(): void
+  readonly lastCall: () => void
   /** No new connections. */
   shut(): Promise<void>
   /** Resolves when the last connection has ended by itself, or was cut because `cut` aborted. After `shut`. */
@@ -64,6 +71,10 @@ export function createHttpDoor(
     const at = sockets.get(req.socket)
     if (at !== undefined) at.requests += 1
   })
+  server.on('clientError', (e: NodeJS.ErrnoException, socket: Socket) => {
+    if (e.code === 'ECONNRESET' || !socket.writable || (sockets.get(socket)?.requests ?? 0) > 0) socket.destroy()
+    else socket.end(unreadable(e.code))
+  })
   const sweep = (): void => {
     for (const [socket, at] of sockets)
       if (at.requests === 0 && (at.served || o.clock.monoMs() - at.since > MUTE_MS)) socket.destroy()
@@ -86,4 +97,10 @@ export function createHttpDoor(
       server.close()
     },
   }
+}
+
+/** What Node itself refuses is an answer of ours like any other no. */
+function unreadable(code: string | undefined): string {
+  const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nX-BFF-Error: BAD_REQUEST\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`
 }

@@ -1,12 +1,14 @@
+import type { Server } from 'node:net'
 import type { ListenAddress, Secret, ServerSettings } from '../config/types.ts'
 import type { Composed, LongLived } from '../compose.ts'
 import type { Proxy } from '../proxy/proxy.ts'
 import { serveAdmin } from './admin.ts'
-import { createDeployment, type Holder } from './deployment.ts'
-import { createHttpDoor, type Door, type HttpDoor } from './door.ts'
+import { askByCertificate, createDeployment, type Holder } from './deployment.ts'
+import { createHttpDoor, type Door } from './door.ts'
 import { listen } from './listen.ts'
 import { isWebSocket, serveMain, upgradeMain } from './main.ts'
-import { createTraffic } from './traffic.ts'
+import { createTraffic, type Traffic } from './traffic.ts'
+import { createVerifyDoor, type VerifyDoor } from './verify-door.ts'
 
 /** How long requests in hand may take to finish at a stop. */
 const DRAIN_MS = 25_000
@@ -14,6 +16,8 @@ const DRAIN_MS = 25_000
 export interface Listeners {
   /** `name=host:port` of each, as bound. */
   readonly addresses: readonly string[]
+  /** Other certificate files. */
+  reload(next: ServerSettings): void
   /**
    * Answers go on, and tell clients to move; resolves when the listeners that carry traffic are shut.
    *
@@ -55,10 +59,11 @@ export async function openListeners(deps: ListenersDeps): Promise<Listeners> {
     (req, res) => void serveAdmin(req, res, deps.current(), { ...adminDeps, onSibling: () => (siblingOnAdmin = true) }),
     { clock, traffic: undefined },
   )
+  const verify = openVerifyDoor(deps, traffic)
   const addresses: string[] = []
   const open = async (
     name: string,
-    door: HttpDoor,
+    door: { readonly server: Server },
     at: ListenAddress,
     holder: () => Promise<Holder>,
   ): Promise<void> => {
@@ -68,15 +73,22 @@ export async function openListeners(deps: ListenersDeps): Promise<Listeners> {
   }
   try {
     await open('main', main, server.listen, () => deployment.ask(server.listen, `${server.basePath}/health`))
+    const over = server.verifyListen
+    if (over !== undefined && verify !== undefined)
+      await open('verify', verify, over, () => askByCertificate(over, verify.certificate()))
     const at = server.adminListen
     if (at !== undefined) await open('admin', admin, at, () => deployment.ask(at, '/health'))
   } catch (e) {
-    for (const door of [main, admin]) if (door.server.listening) door.server.close()
+    for (const door of [main, admin, verify]) if (door?.server.listening === true) door.server.close()
+    verify?.close()
     throw e
   }
-  const doors: readonly Door[] = [main]
+  const doors: readonly Door[] = verify === undefined ? [main] : [main, verify]
   return {
     addresses,
+    reload: (next) => {
+      if (next.verifyTls !== undefined) verify?.reload(next.verifyTls)
+    },
     leave: async (atMostMs, hurry) => {
       for (const door of doors) door.lastCall()
       admin.lastCall()
@@ -94,4 +106,12 @@ export async function openListeners(deps: ListenersDeps): Promise<Listeners> {
       await admin.finish(AbortSignal.timeout(1000))
     },
   }
+}
+
+function openVerifyDoor(deps: ListenersDeps, traffic: Traffic): VerifyDoor | undefined {
+  const { verifyListen, verifyTls: tls, verifySessionAgeMs: sessionAgeMs } = deps.server
+  if (verifyListen === undefined || tls === undefined) return undefined
+  const { clock, random, telemetry } = deps.long
+  const jitter = (): number => (random(1)[0] ?? 0) / 255
+  return createVerifyDoor({ tls, sessionAgeMs, current: deps.current, clock, traffic, emit: telemetry.emit, jitter })
 }

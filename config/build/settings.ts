@@ -79,6 +79,7 @@ function buildServer({ settings: { server: s }, settings }: Source, dir: string)
           },
         }),
     drainDelayMs: s.drain_delay,
+    verifySessionAgeMs: s.verify_session_age,
     trustedProxies: s.trusted_proxies,
     clientIp: s.client_ip,
     basePath: s.base_path,

@@ -2,7 +2,6 @@ import { checkAuth } from './auth.ts'
 import { checkBearerIssuers } from './bearer.ts'
 import type { Check, CheckContext } from './context.ts'
 import { checkIdentity } from './identity.ts'
-import { checkNotYet } from './not-yet.ts'
 import { checkRequire } from './require.ts'
 import { checkRoutes } from './routes.ts'
 import { checkServer } from './server.ts'
@@ -20,7 +19,6 @@ const CHECKS: readonly Check[] = [
   checkRoutes,
   checkRequire,
   checkUse,
-  checkNotYet,
 ]
 
 /** All that a schema cannot say: what one key means for another, in both files. */

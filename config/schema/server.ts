@@ -50,6 +50,14 @@ export const server = section({
   verify_tls: verifyTls
     .optional()
     .meta(about('Certificate of `verify_listen`. A changed file counts without a reload.')),
+  verify_session_age: duration('1s', '24h')
+    .prefault('5m')
+    .meta(
+      about(
+        'About so long an HTTP/2 connection to `verify_listen` lives; then its client is asked to open another, perhaps to another replica.',
+        { restart: true },
+      ),
+    ),
   admin_listen: parsed(parseListen)
     .optional()
     .meta(about('Health, ready, metrics, explain. Off where it is left out.', { restart: true })),

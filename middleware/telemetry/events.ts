@@ -56,6 +56,8 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   config_reloaded: { level: 'info', msg: 'config_reloaded' },
   config_reload_failed: { level: 'error', msg: 'config_reload_failed' },
   config_warning: { level: 'warn', msg: 'config_warning' },
+  certificate_reloaded: { level: 'info', msg: 'certificate_reloaded' },
+  certificate_reload_failed: { level: 'error', msg: 'certificate_reload_failed' },
   listening_beside: { level: 'info', msg: 'listening beside another process of the same deployment' },
   draining: { level: 'info', msg: 'draining' },
   stopped: { level: 'info', msg: 'stopped' },

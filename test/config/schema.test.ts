@@ -32,6 +32,7 @@ test('the reference marks what a reload does not change', () => {
   assert.deepEqual(restart, [
     'server.listen',
     'server.verify_listen',
+    'server.verify_session_age',
     'server.admin_listen',
     'session.secret',
     'session.store',

@@ -130,13 +130,14 @@ describe('SIGTERM', () => {
 })
 
 describe('a rolling restart under load, through a real Traefik', () => {
-  test('successor on the same port first, over HTTP/1.1: at most a stray check in thousands is lost', async () => {
+  test('successor on the same port first, over HTTP/1.1: at most a stray check in thousands is lost', async (t) => {
     const { port, server } = await addresses()
     const web = await freePort()
     let now = await r.start('take-0', { ...server, drain_delay: '1s' })
     const traefik = await r.traefik(headerMode(`http://127.0.0.1:${port}/auth/verify`, r.upstreamPort), web)
     await until('a yes', async () => (await through(web, '/open/1')).status === 200, { running: traefik })
     const load = startLoad(`http://127.0.0.1:${web}/open/1`)
+    t.after(() => load.stop())
     await load.more(300)
     for (let round = 1; round <= 4; round += 1) {
       const next = await r.start(`take-${round}`, { ...server, drain_delay: '1s' })
@@ -154,7 +155,7 @@ describe('a rolling restart under load, through a real Traefik', () => {
     await now.stop()
   })
 
-  test('two replicas behind a balancer that checks readiness: no check and no proxied POST is lost', async () => {
+  test('two replicas behind a balancer that checks readiness: no check and no proxied POST is lost', async (t) => {
     const [a, b] = [await addresses(), await addresses()]
     const [web, auth] = [await freePort(), await freePort()]
     let [one, two] = await Promise.all([r.start('one', a.server), r.start('two', b.server)])
@@ -165,6 +166,7 @@ describe('a rolling restart under load, through a real Traefik', () => {
     await until('a yes', async () => (await ok('/open/1')) && (await ok('/api/1')), { running: traefik })
     const checks = startLoad(`http://127.0.0.1:${web}/open/1`, { clients: 16 })
     const posts = startLoad(`http://127.0.0.1:${web}/api/1`, { clients: 8, method: 'POST', body: 'x'.repeat(2000) })
+    t.after(() => Promise.all([checks.stop(), posts.stop()]))
     await Promise.all([checks.more(200), posts.more(200)])
     assert.equal(await terminate(one), '0')
     one = await r.start('one-again', a.server)
