@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Answer, RawRequest } from '../types.ts'
+import { NONE, indexLines } from './header-lines.ts'
 
 /** The HTTP/1.1 shell's raw request: reads `rawHeaders`, so that repeated lines stay apart. */
 export function rawFromHttp1(req: IncomingMessage): RawRequest {
@@ -19,21 +20,6 @@ export function rawFromHttp1(req: IncomingMessage): RawRequest {
       certified: socket.encrypted === true && socket.authorized === true,
     },
   }
-}
-
-const NONE: readonly string[] = []
-
-/** One pass for the two dozen questions that follow. */
-function indexLines(lines: readonly string[]): Map<string, string[]> {
-  const index = new Map<string, string[]>()
-  for (let i = 0; i < lines.length; i += 2) {
-    const name = (lines[i] ?? '').toLowerCase()
-    const value = lines[i + 1] ?? ''
-    const values = index.get(name)
-    if (values === undefined) index.set(name, [value])
-    else values.push(value)
-  }
-  return index
 }
 
 /** Writes an answer as it is. Several values of one name (`Set-Cookie`) stay several lines. */

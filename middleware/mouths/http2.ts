@@ -1,8 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Answer, RawRequest } from '../types.ts'
-
-const NONE: readonly string[] = []
+import { NONE, indexLines } from './header-lines.ts'
 
 /**
  * The HTTP/2 shell's raw request, from the names and values of a 'stream' event as they came. `:authority` is the Host
@@ -10,41 +9,28 @@ const NONE: readonly string[] = []
  * as several fields (§8.2.3), which stay several lines.
  */
 export function rawFromStream(lines: readonly string[], socket: TLSSocket): RawRequest {
+  const index = indexLines(lines)
   const pseudo = (name: string): string | undefined => {
-    for (let i = 0; i < lines.length && lines[i]?.startsWith(':') === true; i += 2)
-      if (lines[i] === name) return lines[i + 1]
-    return undefined
+    const value = index.get(name)?.[0]
+    index.delete(name)
+    return value
   }
-  const fields = (name: string): readonly string[] => {
-    let found: string[] | undefined
-    for (let i = 0; i < lines.length; i += 2) if (lines[i] === name) (found ??= []).push(lines[i + 1] ?? '')
-    return found ?? NONE
-  }
+  const [method, target, authority] = [pseudo(':method'), pseudo(':path'), pseudo(':authority')]
+  pseudo(':scheme')
+  pseudo(':protocol')
+  if (authority !== undefined)
+    index.set('host', [authority, ...(index.get('host') ?? NONE).filter((h) => h !== authority)])
   return {
-    method: pseudo(':method') ?? 'GET',
-    target: pseudo(':path') ?? '/',
-    all: (name) => {
-      if (name.startsWith(':')) return NONE
-      if (name !== 'host') return fields(name)
-      const authority = pseudo(':authority')
-      const hosts = fields('host')
-      return authority === undefined ? hosts : [authority, ...hosts.filter((h) => h !== authority)]
-    },
-    names: () => names(lines),
+    method: method ?? 'GET',
+    target: target ?? '/',
+    all: (name) => index.get(name) ?? NONE,
+    names: () => index.keys(),
     peer: {
       address: socket.remoteAddress ?? '',
       tls: true,
       // Only true where a client CA is set and the certificate is one of its own.
       certified: socket.authorized,
     },
-  }
-}
-
-function* names(lines: readonly string[]): Iterable<string> {
-  for (let i = 0; i < lines.length; i += 2) {
-    const name = lines[i] ?? ''
-    if (!name.startsWith(':')) yield name
-    else if (name === ':authority') yield 'host'
   }
 }
 
