@@ -24,7 +24,13 @@ const TOLD = { 'x-forwarded-method': 'GET', 'x-forwarded-host': 'localhost:8000'
 
 let r: Replicas
 let tls: string
+/** An issuer that takes connections and says nothing: whoever checks its tokens waits. */
+let mute: Server
+let mutePort: number
 before(async () => {
+  mute = createServer(() => undefined)
+  await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
+  mutePort = (mute.address() as AddressInfo).port
   r = await startReplicas(
     [
       { id: 'open', path: '/open/*', auth: 'public' },
@@ -37,7 +43,16 @@ before(async () => {
   makeCerts(tls)
   makeCerts(join(r.dir, 'foreign'))
 })
-after(() => r.stop())
+after(async () => {
+  await r.stop()
+  mute.closeAllConnections()
+  mute.close()
+})
+
+const machines = (): Record<string, unknown> => ({
+  bearer_issuers: { partner: { issuer: `http://127.0.0.1:${mutePort}`, audience: 'api' } },
+})
+const begin = (name: string, server: Record<string, unknown>): Promise<Running> => r.start(name, server, machines())
 
 function makeCerts(out: string, force = false): void {
   const quiet = (): void => undefined
@@ -132,7 +147,7 @@ describe('verify_listen', () => {
   let session: ClientHttp2Session
   before(async () => {
     at = await addresses()
-    p = await r.start('verify', at.server)
+    p = await begin('verify', at.server)
     session = connectHttp2(`https://127.0.0.1:${at.port}`, asTraefik())
   })
   after(async () => {
@@ -190,7 +205,7 @@ describe('verify_listen', () => {
 
   test('without client_ca a stranger gets in and is not believed', async () => {
     const plain = await addresses({ verify_tls: { cert: join(tls, 'bff.pem'), key: join(tls, 'bff.key') } })
-    const q = await r.start('plain', plain.server)
+    const q = await begin('plain', plain.server)
     const other = connectHttp2(`https://127.0.0.1:${plain.port}`, { ca: pem('ca.pem') })
     assert.deepEqual((await ask(other, '/auth/verify')).headers['x-bff-error'], 'BAD_REQUEST')
     assert.match(q.output(), /untrusted_peer peer=127\.0\.0\.1/)
@@ -203,7 +218,7 @@ test('changed certificate files count for new connections; a pair that does not 
   const dir = join(r.dir, 'rotated')
   makeCerts(dir)
   const at = await addresses({}, dir)
-  const p = await r.start('rotating', at.server)
+  const p = await begin('rotating', at.server)
   const shown = (): Promise<string | undefined> =>
     new Promise((resolve, reject) => {
       const socket = connectTls({ host: '127.0.0.1', port: at.port, rejectUnauthorized: false }, () => {
@@ -229,23 +244,14 @@ describe('one session carries the checks of everybody, through a real Traefik', 
   let at: Addresses
   let p: Running
   let traefik: Awaited<ReturnType<typeof traefikBefore>>
-  let mute: Server
-  let mutePort: number
   before(async () => {
     at = await addresses()
-    mute = createServer(() => undefined)
-    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
-    mutePort = (mute.address() as AddressInfo).port
-    p = await r.start('shared', at.server, {
-      bearer_issuers: { partner: { issuer: `http://127.0.0.1:${mutePort}`, audience: 'api' } },
-    })
+    p = await begin('shared', at.server)
     traefik = await traefikBefore(at.port)
   })
   after(async () => {
     await traefik.stop()
     await p.stop()
-    mute.closeAllConnections()
-    mute.close()
   })
   const load = (t: TestContext, clients = 16): Load => {
     const running = startLoad(`http://127.0.0.1:${traefik.web}/open/1`, { clients })
@@ -324,10 +330,10 @@ async function decisions(admin: number): Promise<number> {
 
 test('sessions end now and then, so that a replica that came later gets its share, and no check is lost by it', async (t) => {
   const at = await addresses({ verify_session_age: '1s' })
-  const first = await r.start('aging', at.server)
+  const first = await begin('aging', at.server)
   const traefik = await traefikBefore(at.port)
   const admin = await freePort()
-  const second = await r.start('younger', { ...at.server, admin_listen: `127.0.0.1:${admin}` })
+  const second = await begin('younger', { ...at.server, admin_listen: `127.0.0.1:${admin}` })
   const load = startLoad(`http://127.0.0.1:${traefik.web}/open/1`, { clients: 8 })
   t.after(() => load.stop())
   await until('a check at the second', async () => (await decisions(admin)) > 0, { running: second, timeoutMs: 60_000 })
@@ -339,13 +345,13 @@ test('sessions end now and then, so that a replica that came later gets its shar
 
 test('a rolling restart under load over HTTP/2, the successor first, loses nothing', async (t) => {
   const at = await addresses({ drain_delay: '1s' })
-  let now = await r.start('h2-0', at.server)
+  let now = await begin('h2-0', at.server)
   const traefik = await traefikBefore(at.port)
   const load = startLoad(`http://127.0.0.1:${traefik.web}/open/1`)
   t.after(() => load.stop())
   await load.more(300)
   for (let round = 1; round <= 4; round += 1) {
-    const next = await r.start(`h2-${round}`, at.server)
+    const next = await begin(`h2-${round}`, at.server)
     await load.more(200)
     process.kill(now.pid, 'SIGTERM')
     assert.equal(await now.exited, '0')
@@ -359,7 +365,7 @@ test('a rolling restart under load over HTTP/2, the successor first, loses nothi
 
 test('a process that is stuck answers no probe, so that a liveness probe on the verify listener finds it', async () => {
   const at = await addresses()
-  const p = await r.start('stuck', at.server)
+  const p = await begin('stuck', at.server)
   const alive = (): Promise<boolean> =>
     askHttp1(at.port, '/auth/health', { ...asTraefik(), timeout: 1000, signal: AbortSignal.timeout(1000) }).then(
       (got) => got.status === 200,
@@ -374,10 +380,9 @@ test('a process that is stuck answers no probe, so that a liveness probe on the 
 
 test('a port of verify_listen that is taken by another certificate stops the start with a sentence', async () => {
   const at = await addresses()
-  const p = await r.start('holder', at.server)
-  const other = await r.fails('other', {
-    ...(await addresses({ verify_listen: at.server['verify_listen'] }, join(r.dir, 'foreign'))).server,
-  })
+  const p = await begin('holder', at.server)
+  const foreign = await addresses({ verify_listen: at.server['verify_listen'] }, join(r.dir, 'foreign'))
+  const other = await r.fails('other', foreign.server, machines())
   assert.deepEqual([other.code, /EADDRINUSE/.test(other.said)], ['1', true])
   await p.stop()
 })
