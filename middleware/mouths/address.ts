@@ -9,7 +9,8 @@ export function parseAddress(text: string): string | undefined {
   const inner = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(text)?.[1] ?? text
   const address = inner.replace(/%[\w.~-]{1,32}$/, '')
   const family = isIP(address)
-  if (family === 0) return undefined
+  // Node takes any text for a zone (`::%eth0::`); a URL takes none.
+  if (family === 0 || address.includes('%')) return undefined
   if (family === 4) return address
   const plain = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(plain)

@@ -45,7 +45,18 @@ describe('the client address (CVE-2024-47070)', () => {
   })
 
   test('is the peer own where the header holds no address, or too few hops', () => {
-    for (const value of ['a', '999.1.1.1', 'x'.repeat(20), '1.2.3', '', ',', 'unknown', '2001:db8:', '203.0.113.7, a'])
+    for (const value of [
+      'a',
+      '999.1.1.1',
+      'x'.repeat(20),
+      '1.2.3',
+      '',
+      ',',
+      'unknown',
+      '2001:db8:',
+      '203.0.113.7, a',
+      '::%eth0::',
+    ])
       assert.equal(of(value), '127.0.0.1', value)
     assert.equal(of('203.0.113.7', true, 2), '127.0.0.1')
   })
