@@ -7,8 +7,10 @@ import { about, stepUp, strengthOf, type Strength } from './step-up.ts'
 
 /** `require` of the route and of its service: both must hold (R23). Scopes wait for the token. */
 export function authorize(c: Context, deps: DecideDeps): Decision | undefined {
-  const failed = judgeRules(c, deps).find((j) => !j.holds)
-  return failed === undefined ? stepUp(c, deps, strengthWanted(c, deps)) : forbid(c, failed.rule)
+  for (const r of rulesOf(c, deps)) {
+    for (const [rule, holds] of conditionsOf(c, deps, r)) if (!holds) return forbid(c, rule())
+  }
+  return stepUp(c, deps, strengthWanted(c, deps))
 }
 
 /** After the token is there: any of the listed scopes must be the token's, or the machine caller's own. */
@@ -49,32 +51,32 @@ export interface Judged {
 
 /** Every rule that is known before the token is, in order. */
 export function judgeRules(c: Context, deps: DecideDeps): readonly Judged[] {
-  const rules = rulesOf(c, deps)
-  if (rules.length === 0) return []
-  return rules.flatMap((r, i) =>
-    conditionsOf(c, deps, r).map(([rule, holds]) => ({
+  return rulesOf(c, deps).flatMap((r, i) =>
+    [...conditionsOf(c, deps, r)].map(([rule, holds]) => ({
       of: i === 0 ? ('route' as const) : ('service' as const),
-      rule,
+      rule: rule(),
       holds,
     })),
   )
 }
 
-function conditionsOf(c: Context, deps: DecideDeps, r: Require): (readonly [rule: string, holds: boolean])[] {
+/** One after the other, and in words only when somebody asks: the decision stops at the first that fails. */
+function* conditionsOf(
+  c: Context,
+  deps: DecideDeps,
+  r: Require,
+): Iterable<readonly [rule: () => string, holds: boolean]> {
   const claims = claimsOf(c)
-  const found: (readonly [string, boolean])[] = []
   if (r.groups.length > 0) {
     const has = groupsOf(claims, deps.now.settings.identity.groupsClaim)
-    found.push([`groups: one of ${r.groups.join(', ')}`, r.groups.some((g) => has.includes(g))])
+    yield [() => `groups: one of ${r.groups.join(', ')}`, r.groups.some((g) => has.includes(g))]
   }
   for (const [path, wanted] of Object.entries(r.claims))
-    found.push([`claims: ${path}`, holdsClaim(claims, path, wanted)])
-  if (r.networks.length > 0) {
-    // A gateway that does not name its client has an address of its own, often the very private one that is let in here.
-    if (c.facts.clientIpUnknown) found.push(['networks: the gateway does not say who its client is', false])
-    else found.push([`networks: one of ${r.networks.join(', ')}`, inNetworks(r, c.facts.clientIp)])
-  }
-  return found
+    yield [() => `claims: ${path}`, holdsClaim(claims, path, wanted)]
+  if (r.networks.length === 0) return
+  // A gateway that does not name its client has an address of its own, often the very private one that is let in here.
+  if (c.facts.clientIpUnknown) yield [() => 'networks: the gateway does not say who its client is', false]
+  else yield [() => `networks: one of ${r.networks.join(', ')}`, inNetworks(r, c.facts.clientIp)]
 }
 
 /** What route and service together want of the sign-in. */

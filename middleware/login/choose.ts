@@ -2,7 +2,7 @@ import { providerOfSession } from '../provider/of-session.ts'
 import type { Provider } from '../provider/types.ts'
 import type { Answer, BrowserRequest, LiveSession } from '../types.ts'
 import { loginUrl } from './addresses.ts'
-import { setCookies, withHeaders, type LoginDeps } from './deps.ts'
+import { answerJson, setCookies, withHeaders, type LoginDeps } from './deps.ts'
 
 /** Of several providers, the one that needs no asking; undefined: let the person choose. */
 export function decideProvider(
@@ -33,17 +33,6 @@ export function offerProviders(
     href: loginUrl(r.origin, deps.now, { ...params, provider: name }),
   }))
   if (r.wants === 'navigation') return withHeaders(deps.pages.chooseProvider({ options }, r), setCookies(cookies))
-  const body = JSON.stringify({
-    providers: options.map((o) => ({ name: o.name, display_name: o.displayName, login_url: o.href })),
-  })
-  return {
-    status: 200,
-    headers: [
-      ['Content-Type', 'application/json'],
-      ['Cache-Control', 'no-store'],
-      ...setCookies(cookies),
-      ['Content-Length', String(Buffer.byteLength(body))],
-    ],
-    body,
-  }
+  const providers = options.map((o) => ({ name: o.name, display_name: o.displayName, login_url: o.href }))
+  return answerJson({ providers }, cookies)
 }

@@ -90,6 +90,21 @@ export function setCookies(cookies: readonly string[]): (readonly [string, strin
   return cookies.map((c) => ['Set-Cookie', c] as const)
 }
 
+/** A 200 for a program, with cookies; no cache keeps it. */
+export function answerJson(value: unknown, cookies: readonly string[]): Answer {
+  const body = JSON.stringify(value)
+  return {
+    status: 200,
+    headers: [
+      ['Content-Type', 'application/json'],
+      ['Cache-Control', 'no-store'],
+      ...setCookies(cookies),
+      ['Content-Length', String(Buffer.byteLength(body))],
+    ],
+    body,
+  }
+}
+
 /** A redirect that no cache keeps. 302 after GET, 303 after POST. */
 export function redirect(location: string, cookies: readonly string[], status: 302 | 303 = 302): Answer {
   return {

@@ -6,7 +6,7 @@ import type { Answer, BrowserRequest, LiveSession, Secret } from '../types.ts'
 import { loginOrigin, loginUrl } from './addresses.ts'
 import { judgeCookie } from './current-session.ts'
 import { makeLogoutState } from './logout-state.ts'
-import { distinctCookies, redirect, setCookies, type LoginDeps } from './deps.ts'
+import { answerJson, distinctCookies, redirect, type LoginDeps } from './deps.ts'
 
 /** `GET /auth/logout`: a link must not sign anybody out, so it shows a page with a form. */
 export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
@@ -71,17 +71,7 @@ function signedOut(r: BrowserRequest, deps: LoginDeps, url: string, more: readon
     ...more,
   ]
   if (r.wants === 'navigation') return redirect(url, cookies, 303)
-  const body = JSON.stringify({ logout_url: url })
-  return {
-    status: 200,
-    headers: [
-      ['Content-Type', 'application/json'],
-      ['Cache-Control', 'no-store'],
-      ...setCookies(cookies),
-      ['Content-Length', String(Buffer.byteLength(body))],
-    ],
-    body,
-  }
+  return answerJson({ logout_url: url }, cookies)
 }
 
 /** The registered address: of the login host where there is one, so that one registration does for all hosts. */

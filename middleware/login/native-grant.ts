@@ -2,7 +2,7 @@ import type { NativeGrant, RateLimit } from '../../config/types.ts'
 import { ProviderRejected, ProviderUnavailable } from '../provider/errors.ts'
 import type { Provider, TokenGranted } from '../provider/types.ts'
 import type { Answer, BrowserRequest, Claims, LoginCode } from '../types.ts'
-import { setCookies, type LoginDeps, type SaveRecord } from './deps.ts'
+import { answerJson, type LoginDeps, type SaveRecord } from './deps.ts'
 import { maySignIn } from './granted.ts'
 import { createSession, type GrantedLogin } from './open-session.ts'
 import { addressLimit } from './rate-limit.ts'
@@ -74,17 +74,7 @@ async function redeem(r: BrowserRequest, deps: LoginDeps, a: Attempt, save: Save
   }
   const cookies = await createSession(r, deps, { provider, result, began }, save)
   if (cookies === 'signed_out') return failed(r, deps, 'LOGIN_FAILED')
-  const body = JSON.stringify({ authenticated: true, sub: result.sub })
-  return {
-    status: 200,
-    headers: [
-      ['Content-Type', 'application/json'],
-      ['Cache-Control', 'no-store'],
-      ...setCookies(cookies),
-      ['Content-Length', String(Buffer.byteLength(body))],
-    ],
-    body,
-  }
+  return answerJson({ authenticated: true, sub: result.sub }, cookies)
 }
 
 /** Who signed in: the verified id token's subject, else userinfo's. Undefined where nobody vouches. */

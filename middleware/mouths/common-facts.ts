@@ -1,5 +1,5 @@
 import type { Generation, RawRequest, RequestFacts } from '../types.ts'
-import { clientAddress, forwardedAddress, readCookies, readCsrf, repeatedCsrf, single } from './request-headers.ts'
+import { forwardedAddress, peerAddress, readCookies, readCsrf, repeatedCsrf, single } from './request-headers.ts'
 
 /** Method words that are decided on; another case is another word (RFC 9110 §9.1), and nobody's route. */
 export const METHOD = /^[A-Z]{1,32}$/
@@ -29,10 +29,11 @@ export function readCommon(raw: RawRequest, now: Generation, method: string, tru
   // CORS: OPTIONS with Origin and Access-Control-Request-Method asks on behalf of another method.
   const asked = raw.all('access-control-request-method')[0]
   const preflight = method === 'OPTIONS' && csrf.origin !== undefined && asked !== undefined
+  const forwarded = trusted ? forwardedAddress(raw, now.settings.server.clientIp) : undefined
   return {
     acceptLanguage: raw.all('accept-language')[0] ?? '',
-    clientIp: clientAddress(raw, trusted, now.settings.server.clientIp),
-    clientIpUnknown: trusted && forwardedAddress(raw, now.settings.server.clientIp) === undefined,
+    clientIp: forwarded ?? peerAddress(raw),
+    clientIpUnknown: trusted && forwarded === undefined,
     cookies: cookies.session,
     cookiesForUpstream: cookies.forUpstream,
     authorization: authorization.value,

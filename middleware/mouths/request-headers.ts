@@ -32,7 +32,12 @@ export function clientAddress(
   trusted: boolean,
   source: { readonly header: string; readonly hops: number },
 ): string {
-  return (trusted ? forwardedAddress(raw, source) : undefined) ?? parseAddress(raw.peer.address) ?? raw.peer.address
+  return (trusted ? forwardedAddress(raw, source) : undefined) ?? peerAddress(raw)
+}
+
+/** The other end of the connection. */
+export function peerAddress(raw: RawRequest): string {
+  return parseAddress(raw.peer.address) ?? raw.peer.address
 }
 
 /**
