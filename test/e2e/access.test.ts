@@ -4,6 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { ROBOT_SECRET, ORDERS_AUDIENCE } from '../../demo/config.ts'
 import { launchBrowser } from '../../demo/launcher/index.ts'
 import { startWorld, type World } from '../../demo/world.ts'
+import { signInOn } from '../support/demo-page.ts'
 
 describe('who may what, in a real browser, through a real Traefik', () => {
   let w: World
@@ -19,12 +20,7 @@ describe('who may what, in a real browser, through a real Traefik', () => {
   async function signIn(user: string): Promise<Page> {
     const page = await (await browser.newContext()).newPage()
     page.setDefaultTimeout(20_000)
-    await page.goto(w.origin)
-    await page.click('#sign-in')
-    await page.fill('#user', user)
-    await page.fill('#password', 'demo')
-    await page.click('button[type=submit]')
-    await page.waitForSelector('#tokens li')
+    await signInOn(page, w, user)
     return page
   }
 

@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { launchBrowser } from '../../demo/launcher/index.ts'
 import { startWorld, type World } from '../../demo/world.ts'
+import { signInOn } from '../support/demo-page.ts'
 
 const SECRETS = ['demo-only-client-secret', 'demo-only-session-secret']
 /** Any JWS in compact form. */
@@ -31,15 +32,6 @@ async function watched(browser: Browser, w: World): Promise<{ context: BrowserCo
   return { context, page, seen }
 }
 
-async function signIn(page: Page, w: World, user = 'alice'): Promise<void> {
-  await page.goto(w.origin)
-  await page.click('#sign-in')
-  await page.fill('#user', user)
-  await page.fill('#password', 'demo')
-  await page.click('button[type=submit]')
-  await page.waitForSelector('#tokens li')
-}
-
 /** The page after signing out; the provider brings our `state` back to it. */
 const isLoggedOut =
   (w: World) =>
@@ -61,7 +53,7 @@ for (const store of ['sqlite', 'redis'] as const) {
 
     test('R4 R9 a person signs in, and each API receives who it is and a token for exactly its own audience', async () => {
       const { page, context } = await watched(browser, w)
-      await signIn(page, w)
+      await signInOn(page, w)
       assert.match(await page.innerText('#facts'), /alice@demo\.example/)
       assert.deepEqual((await page.locator('#tokens li').allInnerTexts()).sort(), ['billing', 'orders'])
       for (const [button, audience] of [
@@ -82,7 +74,7 @@ for (const store of ['sqlite', 'redis'] as const) {
 
     test('R5 R10 a service without a token and a POST without the CSRF token are refused before the API sees them', async () => {
       const { page, context } = await watched(browser, w)
-      await signIn(page, w, 'bob')
+      await signInOn(page, w, 'bob')
       await page.click('text=GET /reports/today')
       await page.waitForSelector('text=NO_TOKEN_AVAILABLE')
       assert.match(await result(page), /401/)
@@ -98,7 +90,7 @@ for (const store of ['sqlite', 'redis'] as const) {
 
     test('R1 signing out ends the session here and at the provider, and a copied cookie is worth nothing', async () => {
       const { page, context } = await watched(browser, w)
-      await signIn(page, w)
+      await signInOn(page, w)
       const copied = (await context.cookies()).find((c) => c.name === 'bff_session')
       assert.ok(copied)
       await page.click('#sign-out')
@@ -143,7 +135,7 @@ for (const store of ['sqlite', 'redis'] as const) {
       const { page, context, seen } = await watched(browser, w)
       const urls: string[] = []
       page.on('request', (req) => urls.push(req.url()))
-      await signIn(page, w)
+      await signInOn(page, w)
       for (const button of [
         'GET /orders/42',
         'GET /billing/invoices',
@@ -195,7 +187,7 @@ for (const store of ['sqlite', 'redis'] as const) {
       })
       try {
         const { page, context } = await watched(browser, own)
-        await signIn(page, own)
+        await signInOn(page, own)
         assert.deepEqual(await page.locator('#tokens li').allInnerTexts(), ['orders'])
         await own.writeConfig({})
         await own.restartService()

@@ -3,15 +3,11 @@ import { after, before, describe, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { launchBrowser, until } from '../../demo/launcher/index.ts'
 import { startWorld, type World } from '../../demo/world.ts'
+import { signInOn } from '../support/demo-page.ts'
 
 async function signIn(page: Page, w: World): Promise<void> {
   page.setDefaultTimeout(15_000)
-  await page.goto(w.origin)
-  await page.click('#sign-in')
-  await page.fill('#user', 'alice')
-  await page.fill('#password', 'demo')
-  await page.click('button[type=submit]')
-  await page.waitForSelector('#tokens li')
+  await signInOn(page, w)
 }
 
 for (const store of ['sqlite', 'redis'] as const) {

@@ -20,23 +20,13 @@ import {
   type SessionId,
   type TokenId,
 } from '../../middleware/types.ts'
+import { settingsFor } from '../support/stores.ts'
 
 const random = (n: number): Uint8Array => randomBytes(n)
 const now = (): EpochMs => Date.now() as EpochMs
 
 function settings(store: string, secrets = ['0123456789abcdef0123456789abcdef']): SessionSettings {
-  return {
-    secrets: secrets.map(secret),
-    store: secret(store),
-    keyPrefix: 'bff:',
-    stateDir: join(tmpdir(), `bff-state-${process.pid}`),
-    cookieName: 'bff_session',
-    sameSite: 'lax',
-    idleTimeoutMs: 60_000,
-    absoluteTimeoutMs: 3_600_000,
-    stallTimeoutMs: 1500,
-    followIdToken: false,
-  }
+  return settingsFor(store, { secrets: secrets.map(secret), stateDir: join(tmpdir(), `bff-state-${process.pid}`) })
 }
 
 function token(service: string, value: string): ServiceToken {

@@ -25,14 +25,14 @@ export interface Opened {
   readonly events: BffEvent[]
 }
 
-/** The stores alone, as a server opens them; each opening is another replica. */
-export async function open(store: string, over: Partial<SessionSettings> = {}): Promise<Opened> {
-  const events: BffEvent[] = []
-  const settings: SessionSettings = {
+export function settingsFor(
+  store: string,
+  over: Partial<SessionSettings> & Pick<SessionSettings, 'stateDir'>,
+): SessionSettings {
+  return {
     secrets: [secret('0123456789abcdef0123456789abcdef')],
     store: secret(store),
     keyPrefix: 'bff:',
-    stateDir: over.stateDir ?? mkdtempSync(join(tmpdir(), 'bff-state-')),
     cookieName: 'bff_session',
     sameSite: 'lax',
     idleTimeoutMs: 60_000,
@@ -41,6 +41,12 @@ export async function open(store: string, over: Partial<SessionSettings> = {}): 
     followIdToken: false,
     ...over,
   }
+}
+
+/** The stores alone, as a server opens them; each opening is another replica. */
+export async function open(store: string, over: Partial<SessionSettings> = {}): Promise<Opened> {
+  const events: BffEvent[] = []
+  const settings = settingsFor(store, { stateDir: mkdtempSync(join(tmpdir(), 'bff-state-')), ...over })
   return { stores: await openStores({ settings, clock: systemClock, emit: (e) => events.push(e), random }), events }
 }
 
