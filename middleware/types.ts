@@ -477,6 +477,8 @@ export interface Generation {
 }
 export interface RouteMatch {
   readonly won: Route | undefined
+  /** Why none has won although one has the path: a pin must not open what that one keeps shut. */
+  readonly barred?: 'method' | 'case'
   /** What `{path}` stands for, raw. */
   readonly rest: string
   /** Less specific ones that would have matched too, for explain. */

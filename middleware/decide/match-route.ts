@@ -1,22 +1,28 @@
 import type { Route } from '../../config/types.ts'
-import type { CanonicalPath, Context, DecideDeps, Decision, Refuse, RequestFacts } from '../types.ts'
+import type { CanonicalPath, Context, DecideDeps, Decision, Refuse, RequestFacts, RouteMatch } from '../types.ts'
 import { readingsOf } from './readings.ts'
 
 const NO_REQUIRE: Route['require'] = { groups: [], scopes: [], claims: {}, acr: [], networks: [] }
 
+const BARRED = {
+  method: 'no route of this path lists the method',
+  case: 'another case of this path has a route of its own',
+} as const
+
 /**
  * Which route the request is for. `?service=` narrows and never widens: the matched route must have that target_service;
- * only where no route matches does a pin stand alone, with plain session rules.
+ * only where no route has the path does a pin stand alone, with plain session rules.
  */
 export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
   const { facts } = c
   const asked = facts.preflight ? { ...facts, method: facts.preflightMethod ?? facts.method } : facts
-  const { won } = deps.now.match(asked)
-  const route = won ?? (facts.pinned === undefined ? undefined : pinnedRoute(facts.pinned))
+  const found = deps.now.match(asked)
+  const { won, barred } = found
+  const route = won ?? (facts.pinned === undefined || barred !== undefined ? undefined : pinnedRoute(facts.pinned))
   if (facts.encoded.some((e) => route?.encoded.includes(e) !== true))
     return no('BAD_REQUEST', 'encoded character that no route takes', route)
-  if (!isReadAlike(asked, won, deps)) return no('BAD_REQUEST', 'decoded, the path is for another route', route)
-  if (route === undefined) return no('NO_ROUTE', 'no route')
+  if (!isReadAlike(asked, found, deps)) return no('BAD_REQUEST', 'decoded, the path is for another route', route)
+  if (route === undefined) return no('NO_ROUTE', barred === undefined ? 'no route' : BARRED[barred])
   if (facts.pinned !== undefined && route.service !== facts.pinned)
     return no('FORBIDDEN', 'service= contradicts the route', route)
   if (route.auth === 'deny') return no('FORBIDDEN', 'auth: deny', route)
@@ -28,14 +34,15 @@ export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
  * Whether every reading of the path (decoded once, twice, without `;…`) is for the route that won. An upstream may read it
  * any of these ways, and would else serve `/admin` under the rules of the looser route that `/x%2Fadmin` met.
  */
-function isReadAlike(
-  asked: Parameters<DecideDeps['now']['match']>[0],
-  won: Route | undefined,
-  deps: DecideDeps,
-): boolean {
+function isReadAlike(asked: Parameters<DecideDeps['now']['match']>[0], found: RouteMatch, deps: DecideDeps): boolean {
   if (!/[%;]/.test(asked.path)) return true
   const readings = readingsOf(asked.path)
-  return readings?.every((path) => deps.now.match({ ...asked, path: path as CanonicalPath }).won === won) === true
+  return (
+    readings?.every((path) => {
+      const { won, barred } = deps.now.match({ ...asked, path: path as CanonicalPath })
+      return won === found.won && barred === found.barred
+    }) === true
+  )
 }
 
 /** A pin with no route beside it: plain `session` and `csrf: token`. */

@@ -33,10 +33,12 @@ export function compileRoutes(routes: readonly Route[]): (f: Wanted) => RouteMat
   return (f) => {
     const candidates = candidatesFor(table, f)
     const first = candidates[0]
-    if (first === undefined || hidesCase(folded, f.path, first)) return { won: undefined, rest: '', over: [] }
+    if (hidesCase(folded, f.path, first)) return { won: undefined, barred: 'case', rest: '', over: [] }
+    if (first === undefined) return { won: undefined, rest: '', over: [] }
     const won = first.routes.find((r) => r.methods.length === 0 || r.methods.includes(f.method))
     return {
       won,
+      ...(won === undefined ? { barred: 'method' as const } : {}),
       rest: first.wildcard ? restOf(f.path, first.pattern) : '',
       over: candidates.slice(1).flatMap((l) => l.routes),
     }
@@ -94,13 +96,14 @@ function foldedPatterns(routes: readonly Route[]): ReadonlySet<string> {
  * Whether another case of the same path would have met a more specific route: `/ADMIN` beside a route `/admin`. An upstream
  * that ignores case would serve it under the looser route's rules, so such a path matches nothing.
  */
-function hidesCase(folded: ReadonlySet<string>, path: string, won: Leaf): boolean {
+function hidesCase(folded: ReadonlySet<string>, path: string, won: Leaf | undefined): boolean {
   const lower = path.toLowerCase()
   if (lower === path) return false
+  const least = won?.pattern.length ?? 0
   let prefix = lower
-  while (prefix.length > won.pattern.length) {
+  while (prefix.length > least) {
     if (folded.has(prefix)) return true
     prefix = prefix.slice(0, prefix.lastIndexOf('/'))
   }
-  return won.pattern !== path.slice(0, won.pattern.length)
+  return won !== undefined && won.pattern !== path.slice(0, won.pattern.length)
 }

@@ -188,6 +188,32 @@ describe('routes', () => {
     assert.equal(audience(alone), BILLING)
   })
 
+  test('a pin opens nothing that a route of the same path keeps shut: another method, another case', async () => {
+    s.rewrite({
+      routes: (r) => {
+        const require = { groups: ['admins'] }
+        r.routes.push(
+          { id: 'admin', path: '/orders/admin/*', target_service: 'orders', methods: ['GET'], require },
+          { id: 'lone', path: '/lone/*', target_service: 'orders', methods: ['GET'], require },
+        )
+      },
+    })
+    try {
+      for (const [uri, method] of [
+        ['/orders/admin/1', 'DELETE'],
+        ['/lone/1', 'HEAD'],
+        ['/orders/ADMIN/1', 'GET'],
+        ['/LONE/1', 'GET'],
+      ] as const) {
+        const token = { 'x-csrf-token': alice.cookies.get('_csrf_token')?.value ?? '' }
+        const res = await s.verify(uri, { client: alice, pin: 'orders', method, headers: token })
+        assert.deepEqual([res.status, code(res)], [403, 'NO_ROUTE'], uri)
+      }
+    } finally {
+      s.rewrite({})
+    }
+  })
+
   test('an unknown, repeated or empty pin, or a typo of it, is a bad request', async () => {
     for (const path of ['?service=nobody', '?service=', '?service=orders&service=orders', '?sevice=orders']) {
       const res = await s.verify('/orders/1', { client: alice, path: `/auth/verify${path}` })
