@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyServer } from 'http-proxy'
 import { createAgents } from './agents.ts'
@@ -100,6 +101,11 @@ function listen({ server, exchanges, handshakes }: ForwardContext): void {
     x.proxyReq = proxyReq
     // Given up while it waited for a connection.
     if (x.res.writableEnded || x.res.destroyed) proxyReq.destroy()
+    // A 101 that nobody asked for: without a listener Node closes the connection, and tells nobody.
+    proxyReq.once('upgrade', (_answer: IncomingMessage, socket: Socket) => {
+      socket.destroy()
+      x.onError(new Error('switched a protocol unasked'))
+    })
     proxyReq.on('information', (info) => {
       if (info.statusCode === 103 && !x.res.headersSent && typeof info.headers.link === 'string')
         x.res.writeEarlyHints({ link: info.headers.link })
