@@ -106,6 +106,32 @@ describe('a SQLite store that can be read and not written', () => {
   })
 })
 
+describe('a SQLite file that another process holds locked', () => {
+  test('is waited for by the first write alone: a wait stops the process, and health probes with it', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'bff-waits-'))
+    const path = join(dir, 'data', 'sessions.db')
+    const { backend, events, add } = openBackend(path)
+    const other = new DatabaseSync(path)
+    try {
+      other.exec('BEGIN IMMEDIATE')
+      const began = performance.now()
+      await assert.rejects(add(), unavailable)
+      const first = performance.now() - began
+      for (let i = 0; i < 20; i++) await assert.rejects(add(), unavailable)
+      const later = performance.now() - began - first
+      assert.ok(later < first, `20 refusals took ${later} ms, the first alone ${first} ms`)
+      assert.equal((await backend.health()).up, false)
+      other.exec('ROLLBACK')
+      assert.equal((await backend.health()).up, true)
+      assert.deepEqual([named(events, 'store_down'), named(events, 'store_up')], [1, 1])
+    } finally {
+      other.close()
+      await backend.close()
+      rmSync(dir, { recursive: true, force: true })
+    }
+  })
+})
+
 describe('a SQLite file under a running server', () => {
   test('that is taken away is an outage, and over when it is there again', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bff-gone-'))

@@ -19,6 +19,13 @@ CREATE INDEX IF NOT EXISTS ended_until ON ended (until);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
 `
 
+/** How long a call waits for another process that writes; nothing of ours holds the file for longer. */
+export const LOCK_WAIT_MS = 500
+
+/** SQLITE_BUSY and its extended codes (https://sqlite.org/rescode.html#busy). */
+export const isLocked = (e: unknown): boolean =>
+  e instanceof Error && 'errcode' in e && (Number(e.errcode) & 0xff) === 5
+
 /**
  * Opens the sessions' database: a file of mode 0600 in a folder of mode 0700, or `:memory:`. WAL lets readers go on while
  * one writes; NORMAL loses at most the last moments at a power cut, never the file's sense.
@@ -37,6 +44,7 @@ export function openSqliteFile(path: string): DatabaseSync {
     const [found] = db.prepare('PRAGMA quick_check(1)').all()
     if (found?.['quick_check'] !== 'ok') throw new Error(String(found?.['quick_check']))
     db.exec(SCHEMA)
+    db.exec(`PRAGMA busy_timeout = ${LOCK_WAIT_MS}`)
     return db
   } catch (e) {
     if (db?.isOpen === true) db.close()

@@ -12,7 +12,7 @@ import type { LeaseGrant, RecordSeal, SessionBackend } from '../backend.ts'
 import { tellOutages, type OutageKind } from './outages.ts'
 import { createEndedFeed } from './sqlite-ended.ts'
 import { SqliteExpressStore } from './sqlite-express-store.ts'
-import { openSqliteFile, watchFileOf } from './sqlite-file.ts'
+import { isLocked, LOCK_WAIT_MS, openSqliteFile, watchFileOf } from './sqlite-file.ts'
 import { insert, prepare, read, remove, transaction } from './sqlite-statements.ts'
 import { startSweeper } from './sqlite-sweep.ts'
 
@@ -47,6 +47,13 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
   let stopSweeping = startSweeper(db, o.clock)
   const outage = tellOutages('sqlite', o.emit)
   const feed = createEndedFeed(db, me, () => lookAtFile())
+  /** While another process holds the file locked, only the first call waits for it: each wait stops the whole process. */
+  let waits = true
+  const wait = (yes: boolean): void => {
+    if (waits === yes || !db.isOpen) return
+    waits = yes
+    db.exec(`PRAGMA busy_timeout = ${yes ? LOCK_WAIT_MS : 0}`)
+  }
   /** Why the file that is open is not the one that others find under its name; nothing of it is answered then. */
   let away: string | undefined
 
@@ -66,8 +73,10 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
       if (away !== undefined) throw new Error(away)
       const result = work()
       if (kind === 'read' || outage.detail() === undefined || canWrite()) outage.over(kind)
+      if (outage.detail() === undefined) wait(true)
       return result
     } catch (e) {
+      if (isLocked(e)) wait(false)
       outage.begins(away === undefined ? kind : 'connection', e instanceof Error ? e.message : 'failed')
       throw new StoreUnavailable('SQLite failed', { cause: e })
     }
@@ -86,6 +95,7 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
       db = openFile(o.path)
       sql = prepare(db)
       file = watchFileOf(o.path)
+      waits = true
       stopSweeping = startSweeper(db, o.clock)
       feed.reopened(db)
       away = undefined
@@ -201,6 +211,7 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
         guard('read', () => sql.exists.get(''))
         // Reading goes on while the disk is full: whether writing is over nobody may ask for a while.
         if (outage.detail() !== undefined && canWrite()) outage.over('write')
+        if (outage.detail() === undefined) wait(true)
         const detail = outage.detail()
         return detail === undefined ? { up: true, warnings: [] } : { up: false, detail, warnings: [] }
       } catch {
