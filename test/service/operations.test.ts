@@ -62,6 +62,8 @@ test('R19 a provider that is down at boot: the service starts, says so, is not r
   let provider: Server | undefined
   try {
     await s.waitForLog((l) => l['msg'] === 'provider_down')
+    const { register } = await s.waitForLog((l) => l['msg'] === 'redirect_uris')
+    assert.ok(Array.isArray(register) && register.length > 0, 'whoever sets it up sees what to register')
     assert.equal((await get(`${s.adminUrl}/ready`)).status, 503)
     assert.equal((await get(`${s.adminUrl}/ready?scope=local`)).status, 503)
     assert.equal((await get(`${s.adminUrl}/health`)).status, 200)
