@@ -6,6 +6,8 @@ export interface Contender {
   readonly job: Omit<Job, 'requests' | 'durationMs'>
   /** Processes whose processor time counts. */
   readonly pids: readonly number[]
+  /** A gateway in front, whose own time is told apart. */
+  readonly gateway?: number
 }
 
 export interface Figures {
@@ -15,6 +17,7 @@ export interface Figures {
   readonly spread: readonly [number, number]
   /** Processor time a request, of the measured processes alone. */
   readonly cpu_us: number
+  readonly gateway_cpu_us?: number
   readonly p50_us: number
   readonly p99_us: number
 }
@@ -36,7 +39,13 @@ export async function compare(
   const seen = new Map(
     contenders.map((c) => [
       c.name,
-      { perS: [] as number[], cpu: [] as number[], p50: [] as number[], p99: [] as number[] },
+      {
+        perS: [] as number[],
+        cpu: [] as number[],
+        gateway: [] as number[],
+        p50: [] as number[],
+        p99: [] as number[],
+      },
     ]),
   )
   for (const c of contenders) await load.run({ ...c.job, requests: o.warmUp })
@@ -44,11 +53,13 @@ export async function compare(
     const turn = round % contenders.length
     for (const c of [...contenders.slice(turn), ...contenders.slice(0, turn)]) {
       const cpu = (): number => c.pids.reduce((sum, pid) => sum + usage(pid).cpuMs, 0)
-      const before = cpu()
+      const gateway = (): number => (c.gateway === undefined ? 0 : usage(c.gateway).cpuMs)
+      const [before, gatewayBefore] = [cpu(), gateway()]
       const out = await load.run({ ...c.job, requests: o.requests })
       const of = seen.get(c.name)
       of?.perS.push(out.perSecond)
       of?.cpu.push(((cpu() - before) * 1000) / out.requests)
+      if (c.gateway !== undefined) of?.gateway.push(((gateway() - gatewayBefore) * 1000) / out.requests)
       of?.p50.push(out.us.p50)
       of?.p99.push(out.us.p99)
     }
@@ -58,6 +69,7 @@ export async function compare(
     per_s: median(s.perS),
     spread: [Math.min(...s.perS), Math.max(...s.perS)],
     cpu_us: rounded(median(s.cpu), 1),
+    ...(s.gateway.length === 0 ? {} : { gateway_cpu_us: rounded(median(s.gateway), 1) }),
     p50_us: median(s.p50),
     p99_us: median(s.p99),
   }))
@@ -78,8 +90,9 @@ export function ratio(
 /** The table that a person reads; JSON goes to standard output. */
 export function printTable(title: string, all: readonly Figures[]): void {
   console.error(`\n${title}`)
+  const gateway = all.some((f) => f.gateway_cpu_us !== undefined)
   console.error(
-    `${'what'.padEnd(34)}${'per s'.padStart(8)}${'lowest-highest'.padStart(17)}${'CPU µs'.padStart(9)}${'p50 µs'.padStart(9)}${'p99 µs'.padStart(9)}`,
+    `${'what'.padEnd(34)}${'per s'.padStart(8)}${'lowest-highest'.padStart(17)}${'CPU µs'.padStart(9)}${gateway ? 'gateway'.padStart(9) : ''}${'p50 µs'.padStart(9)}${'p99 µs'.padStart(9)}`,
   )
   for (const f of all)
     console.error(
@@ -87,6 +100,7 @@ export function printTable(title: string, all: readonly Figures[]): void {
         String(f.per_s).padStart(8) +
         `${f.spread[0]}-${f.spread[1]}`.padStart(17) +
         String(f.cpu_us).padStart(9) +
+        (gateway ? String(f.gateway_cpu_us ?? '').padStart(9) : '') +
         String(f.p50_us).padStart(9) +
         String(f.p99_us).padStart(9),
     )
