@@ -134,6 +134,18 @@ describe('Sentinel', () => {
     await endedElsewhere(a.stores, b.stores)
   })
 
+  test('that is gone itself is no outage: the master goes on, cached, and tells of ends', async (t) => {
+    const w = await startSentinelWorld()
+    t.after(() => w.stop())
+    const [a, b] = await twoReplicas(t, `redis+sentinel://127.0.0.1:${w.port}/main`)
+    await warm(a.stores, await create(a.stores))
+    w.sentinel.child.kill('SIGKILL')
+    await w.sentinel.exited
+    for (let i = 0; i < 3; i++) await endedElsewhere(a.stores, b.stores)
+    await everyKind(a.stores)
+    assert.deepEqual([named(a.events, 'store_down'), named(b.events, 'store_down')], [0, 0])
+  })
+
   test('speaks TLS to sentinels and master, and the password of the sentinels is their own', async (t) => {
     const via = await freePort()
     const w = await startSentinelWorld({ via, sentinelLines: ['requirepass the%sentinel'] })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
 import { createClient } from 'redis'
-import { findRedis, freePort, start, startRedis, until, type Redis } from '../../demo/launcher/index.ts'
+import { findRedis, freePort, start, startRedis, until, type Redis, type Running } from '../../demo/launcher/index.ts'
 import type { Stores } from '../../middleware/session/open-stores.ts'
 import type { SessionId } from '../../middleware/types.ts'
 
@@ -130,6 +130,7 @@ export async function startWire(to: number, at?: number): Promise<Wire> {
 
 export interface SentinelWorld {
   readonly master: Redis
+  readonly sentinel: Running
   readonly replica: Redis
   readonly port: number
   stop(): Promise<void>
@@ -163,6 +164,7 @@ export async function startSentinelWorld(o: { readonly via?: number; readonly se
   )
   return {
     master,
+    sentinel,
     replica,
     port,
     stop: async () => {
