@@ -65,7 +65,7 @@ function assemble(o: BrokerOptions, shared: Pick<Parts, 'flights' | 'lanes' | 'r
     tell: (strategy, service, answer) => {
       const result = answer.kind === 'oauth_error' ? answer.error : answer.kind
       o.emit({ name: 'token_refresh', fields: { strategy, service, result } })
-      if (answer.kind === 'down')
+      if (answer.kind === 'down' && answer.known !== true)
         o.emit({
           name: 'token_request_failed',
           fields: { service, strategy, error: 'provider_unavailable', description: answer.detail },

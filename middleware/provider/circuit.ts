@@ -8,6 +8,8 @@ export interface Circuit {
   failed(retryAfterS?: number): void
   /** False again once it is time for a try, so that readiness comes back without traffic. */
   isOpen(): boolean
+  /** True until a call succeeds, or nobody has tried for a while: an outage is told once, however often it is tried in between. */
+  isFailing(): boolean
 }
 
 const THRESHOLD = 3
@@ -15,6 +17,8 @@ const BASE_MS = 1_000
 const MAX_MS = 30_000
 /** While half open, one try may be under way in this time. */
 const TRICKLE_MS = 1_000
+/** With no call for so long after the last wait, nobody knows; it counts as over. */
+const FORGOTTEN_MS = 60_000
 
 /** @param o.random jitter, so that replicas do not come back to a recovering provider all at once. */
 export function createCircuit(o: { readonly clock: Clock; readonly random: (bytes: number) => Uint8Array }): Circuit {
@@ -39,6 +43,7 @@ export function createCircuit(o: { readonly clock: Clock; readonly random: (byte
       openUntil = o.clock.monoMs() + wait
     },
     isOpen: () => failures >= THRESHOLD && o.clock.monoMs() < openUntil,
+    isFailing: () => failures >= THRESHOLD && o.clock.monoMs() < openUntil + FORGOTTEN_MS,
   }
 }
 

@@ -23,11 +23,13 @@ export function createProvider(o: ProviderOptions): Provider {
   }
   const tell = (): void => {
     const now = look()
+    // Time for a try is not yet an answer.
+    const up = now.up && !c.circuit().isFailing()
     // Not asked yet is neither up nor down.
-    if (now.up === told || (!now.up && now.detail === undefined)) return
-    told = now.up
+    if (up === told || (!up && now.detail === undefined)) return
+    told = up
     o.emit({
-      name: now.up ? 'provider_up' : 'provider_down',
+      name: up ? 'provider_up' : 'provider_down',
       fields: { provider: o.settings.name, ...(now.detail === undefined ? {} : { detail: now.detail }) },
     })
   }

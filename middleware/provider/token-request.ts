@@ -13,12 +13,14 @@ export async function tokenRequest(c: Connection, params: TokenParams, o: TokenR
   const circuit = c.circuit(o)
   const wait = circuit.retryAfterS()
   if (wait !== undefined)
-    return { kind: 'down', retryAfterS: wait, detail: 'the token endpoint has been failing; not asked' }
+    return { kind: 'down', retryAfterS: wait, detail: 'the token endpoint has been failing; not asked', known: true }
+  const known = circuit.isFailing() ? ({ known: true } as const) : {}
   let call
   try {
     call = await c.prepare({ ...o, takeIdToken: true })
   } catch (e) {
-    if (e instanceof ProviderUnavailable) return { kind: 'down', retryAfterS: e.retryAfterS, detail: e.message }
+    if (e instanceof ProviderUnavailable)
+      return { kind: 'down', retryAfterS: e.retryAfterS, detail: e.message, known: true }
     return { kind: 'down', retryAfterS: 30, detail: 'the client authentication cannot be prepared' }
   }
   const { grant_type: grantType, ...rest } = params
@@ -29,6 +31,7 @@ export async function tokenRequest(c: Connection, params: TokenParams, o: TokenR
   if (answer.kind === 'down') circuit.failed(call.exchange.retryAfterS)
   else circuit.succeeded()
   if (call.exchange.fault !== undefined || call.exchange.status === 404) c.metadata.suspect()
+  if (answer.kind === 'down') return { ...answer, ...known }
   if (answer.kind !== 'ok' || call.exchange.idToken === undefined) return answer
   return withIdentity(c, answer, call.exchange.idToken, (o.client ?? c.options.settings.client).clientId)
 }

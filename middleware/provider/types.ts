@@ -75,7 +75,13 @@ export type TokenResponse =
   | TokenGranted
   /** 400 or 403 with an OAuth error body (RFC 6749 §5.2; Auth0 answers a dead refresh token with 403). */
   | { readonly kind: 'oauth_error'; readonly status: number; readonly error: string; readonly description?: string }
-  | { readonly kind: 'down'; readonly retryAfterS: number; readonly detail: string }
+  | {
+      readonly kind: 'down'
+      readonly retryAfterS: number
+      readonly detail: string
+      /** Part of an outage that was told before: nobody wants a line for each request that meets it. */
+      readonly known?: true
+    }
 
 export interface TokenGranted {
   readonly kind: 'ok'

@@ -27,7 +27,7 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   // boundary
   bearer_rejected: { level: 'warn', msg: (f) => `bearer_rejected route=${String(f['route'])}` },
   bearer_issuer_down: { level: 'error', msg: 'bearer_issuer_down' },
-  bearer_issuer_up: { level: 'info', msg: 'bearer_issuer_up' },
+  bearer_issuer_up: { level: 'warn', msg: 'bearer_issuer_up' },
   untrusted_peer: { level: 'warn', msg: (f) => `untrusted_peer peer=${String(f['peer'])}` },
   client_address_unknown: { level: 'warn', msg: (f) => `client_address_unknown peer=${String(f['peer'])}` },
   request_refused: { level: 'warn', msg: 'request_refused' },
@@ -35,12 +35,12 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   rate_limited: { level: 'warn', msg: 'rate_limited' },
   group_dropped: { level: 'warn', msg: 'group_dropped' },
   header_dropped: { level: 'warn', msg: 'header_dropped' },
-  // outages: one line when it begins, one when it ends
+  // outages: one line when it begins, one when it ends, whoever sees the first sees the second
   store_down: { level: 'error', msg: 'store_down' },
-  store_up: { level: 'info', msg: 'store_up' },
+  store_up: { level: 'warn', msg: 'store_up' },
   store_warning: { level: 'warn', msg: 'store_warning' },
   provider_down: { level: 'error', msg: 'provider_down' },
-  provider_up: { level: 'info', msg: 'provider_up' },
+  provider_up: { level: 'warn', msg: 'provider_up' },
   redirect_uris: { level: 'info', msg: 'redirect_uris' },
   // tokens
   token_refresh: { level: 'debug', msg: 'token_refresh' },

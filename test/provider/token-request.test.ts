@@ -135,6 +135,35 @@ describe('a call at the token endpoint', () => {
     assert.equal((await refresh(p)).kind, 'ok')
   })
 
+  it('tells an outage once, and its end once, however often it is tried in between', async () => {
+    let now = 0
+    const clock = { ...systemClock, monoMs: () => now, wallMs: () => Date.now() as EpochMs }
+    const p = make({ clock, random: () => new Uint8Array([128]) })
+    const told = (): readonly string[] => events.map((e) => e.name).filter((n) => n.startsWith('provider_'))
+    answers({ json: { access_token: 'a', token_type: 'Bearer' } })
+    await refresh(p)
+    answers({ status: 500 })
+    const known: (true | undefined)[] = []
+    for (let i = 0; i < 12; i++) {
+      const answer = await refresh(p)
+      assert.equal(answer.kind, 'down')
+      known.push(answer.known)
+      p.state()
+      // Over the wait, so that every other one is a real try.
+      now += i < 3 ? 0 : 25_000
+    }
+    assert.ok(bad.forms().length > 6, 'it was tried')
+    assert.deepEqual(
+      [known.slice(0, 3), known.slice(3).every((k) => k === true)],
+      [[undefined, undefined, undefined], true],
+    )
+    assert.deepEqual(told(), ['provider_up', 'provider_down'])
+    answers({ json: { access_token: 'a', token_type: 'Bearer' } })
+    now += 60_000
+    assert.equal((await refresh(p)).kind, 'ok')
+    assert.deepEqual(told(), ['provider_up', 'provider_down', 'provider_up'])
+  })
+
   it('sends several audiences and resources as several parameters', async () => {
     answers({ json: { access_token: 'a', token_type: 'Bearer' } })
     await provider.tokenRequest({ grant_type: 'x', audience: ['a', 'b'], resource: ['c'], scope: undefined })
