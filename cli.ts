@@ -32,9 +32,16 @@ const to =
   (line: string): void =>
     void stream.write(`${line}\n`)
 
+/** One session id in 64 begins with a dash, and is no option. */
+function idsLast(argv: readonly string[]): string[] {
+  const isId = (arg: string): boolean => /^-[\w-]{21}$/.test(arg)
+  const ids = argv[0] === 'sessions' && !argv.includes('--') ? argv.filter(isId) : []
+  return ids.length === 0 ? [...argv] : [...argv.filter((arg) => !isId(arg)), '--', ...ids]
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
-    args: [...argv],
+    args: idsLast(argv),
     allowPositionals: true,
     options: {
       config: { type: 'string' },

@@ -170,6 +170,12 @@ describe('traefik-bff sessions, beside a running server', () => {
         assert.equal((await cli('revoke', 'nobody')).code, 1)
         assert.equal((await cli('revoke')).code, 2)
         assert.equal((await cli('nonsense')).code, 2)
+        const dashed = await cli('revoke', '-9d5g1XhHhX0CqFQX-T_Zw')
+        assert.deepEqual(
+          [dashed.code, dashed.stdout],
+          [1, '0 sessions ended\n'],
+          'an id that begins with a dash is no option',
+        )
       } finally {
         await s.stop()
         await redis?.stop()
