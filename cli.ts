@@ -15,6 +15,13 @@ Usage: traefik-bff <command> [options]
             which route, which rule, which token, which headers, and why; nothing is asked
             of a store or a provider. Exit status 0 whatever the answer is
   check     every fault in the config, with file and line, and how to mend it
+  generate file|labels|kubernetes [--entrypoint web] [--host NAME] [--tls] [--tls-dir DIR]
+           [--upstream NAME=SERVICE@PROVIDER]... [--out FILE]
+            Traefik's configuration for the routes, on standard output: a dynamic file, labels
+            for docker compose, or Middleware and IngressRoute objects. --host is where Traefik
+            finds this service, --tls takes TLS connections alone, --tls-dir is where Traefik
+            has ca.pem and traefik.*; --upstream names a service of Traefik's for a
+            target_service, or for a route without one; --out replaces a file in one go
   certs [--out DIR] [--host NAME]... [--force]
             a private CA and certificates for verify over HTTP/2 with mutual TLS, and what to
             paste on both sides; --force renews them and keeps the CA
@@ -53,6 +60,10 @@ async function main(argv: readonly string[]): Promise<number> {
       out: { type: 'string' },
       host: { type: 'string', multiple: true },
       force: { type: 'boolean' },
+      entrypoint: { type: 'string' },
+      tls: { type: 'boolean' },
+      'tls-dir': { type: 'string' },
+      upstream: { type: 'string', multiple: true },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
     },
@@ -91,6 +102,19 @@ async function main(argv: readonly string[]): Promise<number> {
       const { sessions } = await import('./commands/sessions.ts')
       const args = { action: rest[0], target: rest[1], all: values.all === true, json: values.json === true }
       return rest.length > 2 ? 2 : sessions(dir, process.env, args, to(process.stdout), to(process.stderr))
+    }
+    case 'generate': {
+      const { generate } = await import('./commands/generate.ts')
+      const args = {
+        kind: rest.length === 1 ? rest[0] : undefined,
+        entryPoint: values.entrypoint,
+        host: values.host?.at(-1),
+        tls: values.tls === true,
+        tlsDir: values['tls-dir'],
+        upstreams: values.upstream ?? [],
+        out: values.out,
+      }
+      return generate(dir, process.env, args, (text) => void process.stdout.write(text), to(process.stderr))
     }
     case 'certs': {
       const { certs } = await import('./commands/certs.ts')

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { ClientMetadata } from 'oidc-provider'
 import { parse, stringify } from 'yaml'
 import { ACR_OTP } from './provider/accounts.ts'
-import { aliasRegex, authResponseHeaders } from '../middleware/identity/header-names.ts'
+import { buildForwardAuth } from '../traefik/generate/middleware.ts'
 
 export const ORDERS_AUDIENCE = 'https://orders.demo.example'
 export const BILLING_AUDIENCE = 'https://billing.demo.example'
@@ -117,16 +117,15 @@ export function traefikStatic(ports: Pick<Ports, 'traefik'>, change: (s: Static)
   return stringify(s)
 }
 
-/** traefik/dynamic.yaml as checked in: its middleware and its guard of verify, with the demo's routers and addresses. */
+/** traefik/dynamic.yaml as checked in: its routers to the service and its guard of verify; the middleware as `generate` makes it. */
 export function traefikDynamic(ports: Ports, change: (d: Dynamic) => void = () => undefined): string {
   const d = checkedIn('dynamic.yaml') as Dynamic
-  const auth = d.http.middlewares['bff-auth']
-  if (auth === undefined) throw new Error('traefik/dynamic.yaml has no middleware bff-auth')
-  auth.forwardAuth['address'] = `http://127.0.0.1:${ports.service}/auth/verify`
   // As for any operator's own map: the demo's has names that the checked-in list lacks.
-  const identity = { identity: { map: { 'X-Department': 'department.name' } } }
-  auth.forwardAuth.authResponseHeaders = [...authResponseHeaders(identity)]
-  auth.forwardAuth.authResponseHeadersRegex = aliasRegex(identity)
+  const made = buildForwardAuth({
+    identity: { map: { 'X-Department': 'department.name' } },
+    server: { listen: { host: '127.0.0.1', port: ports.service }, basePath: '/auth' },
+  })
+  const auth = { forwardAuth: { ...made, authResponseHeaders: [...made.authResponseHeaders] } }
   const { bff, 'bff-verify-is-not-public': guard, api: proxied } = d.http.routers
   d.http.middlewares = { 'bff-auth': auth }
   const api = (name: string, service = name): Yaml => ({

@@ -6,6 +6,8 @@ const MEND = 'Write it as it stands on a request line, with no way to write it t
 export function parseRoutePath(text: string): string | Refused {
   const bad = notCanonical(text)
   if (bad !== undefined) return new Refused('BAD_PATH', `the path ${bad}`, MEND)
+  const never = neverMatches(text)
+  if (never !== undefined) return new Refused('BAD_PATH', `the path ${never}`, MEND)
   if (/\*/.test(text.endsWith('/*') ? text.slice(0, -1) : text))
     return new Refused(
       'BAD_PATH',
@@ -40,6 +42,16 @@ export function parseBasePath(text: string): string | Refused {
     'this is not a base path',
     'Write /auth or /app/auth: no slash at the end, not / alone.',
   )
+}
+
+/** What no request that we take has: some upstream would read it as another path, or Traefik writes it in another way. */
+function neverMatches(text: string): string | undefined {
+  for (const [, hex = ''] of text.matchAll(/%([0-9A-Fa-f]{2})/g)) {
+    if (hex !== hex.toUpperCase()) return 'has an escape in small letters: Traefik writes it in capitals'
+    if (/[!$&'()*+,;=:@?#]/.test(String.fromCharCode(parseInt(hex, 16))))
+      return 'encodes a character that also stands raw, as another path'
+  }
+  return undefined
 }
 
 /** RFC 3986 §6: what makes two spellings of one path, and so must not stand in a rule. */

@@ -48,6 +48,18 @@ export function compileRoutes(routes: readonly Route[]): (f: Wanted) => RouteMat
 function addRoute(table: Table, route: Route): void {
   const wildcard = route.path.endsWith('/*')
   const pattern = wildcard ? route.path.slice(0, -2) : route.path
+  addLeaf(table, route, pattern, wildcard)
+  // `/a%20b` is read as `/a b` by whoever decodes it: no request says that, and the reading is for the same route.
+  const read = decodeUnsayable(pattern)
+  if (read !== pattern) addLeaf(table, route, read, wildcard)
+}
+
+/** Escapes of what no request path can hold raw: all that a route's path may encode, other than letters beyond ASCII. */
+function decodeUnsayable(pattern: string): string {
+  return pattern.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
+}
+
+function addLeaf(table: Table, route: Route, pattern: string, wildcard: boolean): void {
   const map = wildcard ? table.below : table.exact
   const leaves = map.get(pattern) ?? []
   const host = route.host?.toLowerCase()

@@ -288,6 +288,8 @@ const ROUTE_FAULTS: readonly Row[] = [
   ['.. in its path', route('path: /a/../b'), ['1 BAD_PATH']],
   ['an empty segment in its path', route('path: //a'), ['1 BAD_PATH']],
   ['a letter encoded in its path', route('path: /%61'), ['1 BAD_PATH']],
+  ['a colon encoded in its path', route('path: /a%3Ab'), ['1 BAD_PATH']],
+  ['an escape in small letters in its path', route('path: /a%c3%a4'), ['1 BAD_PATH']],
   ['a backslash in its path', route('path: "/a\\\\b"'), ['1 BAD_PATH']],
   ['a star amid its path', route('path: /a/*/b'), ['1 BAD_PATH']],
   ['a star without its slash', route('path: /a*'), ['1 BAD_PATH']],

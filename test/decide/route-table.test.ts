@@ -95,3 +95,10 @@ test('less specific routes that would have matched are told, for explain', () =>
     ['all'],
   )
 })
+
+test('a path with an encoded blank is for the route that says so, and so is what an upstream reads in it', () => {
+  const routes = [route('blank', '/a%20b/*'), route('tick', '/ti%60ck')]
+  assert.equal(won(routes, '/a%20b/c'), 'blank')
+  assert.equal(won(routes, '/a b/c'), 'blank')
+  assert.equal(won(routes, '/ti`ck'), 'tick')
+})

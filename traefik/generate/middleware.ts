@@ -9,35 +9,57 @@ export interface ForwardAuth {
   readonly preserveLocationHeader: false
   readonly authResponseHeaders: readonly string[]
   readonly authResponseHeadersRegex: string
+  readonly tls?: ForwardAuthTls
+}
+
+/** Paths on Traefik's side. */
+export interface ForwardAuthTls {
+  readonly ca: string
+  readonly cert?: string
+  readonly key?: string
 }
 
 /** What the gateway's side depends on. */
 export interface GatewaySettings {
   readonly identity: Pick<Settings['identity'], 'map'>
-  readonly server: Pick<Settings['server'], 'listen' | 'basePath'>
+  readonly server: Pick<Settings['server'], 'listen' | 'basePath' | 'verifyListen' | 'verifyTls'>
 }
+
+export interface ForwardAuthOptions {
+  /** Pins the middleware to one service. */
+  readonly service?: string
+  /** Name or address under which Traefik dials the service; left out: the listener's own. */
+  readonly host?: string
+  /** Folder on Traefik's side with `ca.pem`, `traefik.pem` and `traefik.key`, for checks over `verify_listen`. */
+  readonly tlsDir?: string
+}
+
+const TLS_DIR = '/etc/traefik/bff'
 
 /**
  * The forwardAuth middleware for an operator's own settings: its header list and regex name every header of every preset
- * and of the map, so that a client's copy of none of them reaches an upstream.
- *
- * @param service pins the middleware to one service.
+ * and of the map, so that a client's copy of none of them reaches an upstream. Checks go to `verify_listen` where there is one.
  */
-export function buildForwardAuth(settings: GatewaySettings, service?: string): ForwardAuth {
-  const { listen, basePath } = settings.server
-  const pin = service === undefined ? '' : `?service=${encodeURIComponent(service)}`
+export function buildForwardAuth(settings: GatewaySettings, o: ForwardAuthOptions = {}): ForwardAuth {
+  const { listen, basePath, verifyListen, verifyTls } = settings.server
+  const pin = o.service === undefined ? '' : `?service=${encodeURIComponent(o.service)}`
+  const at = verifyListen ?? listen
+  const dir = o.tlsDir ?? TLS_DIR
+  // Without `client_ca` nobody asks for Traefik's certificate.
+  const client = verifyTls?.clientCa === undefined ? {} : { cert: `${dir}/traefik.pem`, key: `${dir}/traefik.key` }
   return {
-    address: `http://${dialled(listen)}${basePath}/verify${pin}`,
+    address: `${verifyListen === undefined ? 'http' : 'https'}://${dialled(at, o.host)}${basePath}/verify${pin}`,
     trustForwardHeader: false,
     maxResponseBodySize: 65_536,
     preserveLocationHeader: false,
     authResponseHeaders: authResponseHeaders(settings),
     authResponseHeadersRegex: aliasRegex(settings),
+    ...(verifyListen === undefined ? {} : { tls: { ca: `${dir}/ca.pem`, ...client } }),
   }
 }
 
-/** An address to listen on everywhere is none to dial: this machine's is. */
-function dialled({ host, port }: ListenAddress): string {
-  const at = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+/** `host:port` to dial. An address to listen on everywhere is none to dial: this machine's is. */
+export function dialled({ host, port }: ListenAddress, instead?: string): string {
+  const at = instead ?? (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host)
   return `${at.includes(':') ? `[${at}]` : at}:${port}`
 }
