@@ -5,6 +5,7 @@ import { join } from 'node:path'
 const BENCHES: Readonly<Record<string, string>> = {
   verify: 'our verify against node:http, Express + express-session, oauth2-proxy [rounds]',
   traefik: 'through a real Traefik: our check, a null server, oauth2-proxy, no check [rounds] [connections]',
+  proxy: 'our proxy mode against http-proxy alone and nginx, and what each part costs [rounds] [requests]',
   steps: 'processor time and bytes of one warm check, without a network [loops]',
   growth: 'bytes a session, and a check among 1,000, 100,000, 1,000,000 of them [most]',
   refresh: 'what an expired token costs',

@@ -1,15 +1,19 @@
 /**
  * What our verify is held against, each in a process of its own: `bare` answers 200 from node:http and does nothing else;
- * `textbook` is Express with express-session and connect-redis, checking a session and setting the same headers.
+ * `textbook` is Express with express-session and connect-redis, checking a session and setting the same headers. And what our
+ * proxy is held against: `httpxy` is the library alone, `forwarder` our proxy with a verdict that is always the same.
  */
-import { createServer, type RequestListener } from 'node:http'
+import { Agent, createServer, type RequestListener } from 'node:http'
 import { createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { RedisStore } from 'connect-redis'
 import express from 'express'
 import session from 'express-session'
+import { createProxyServer } from 'http-proxy'
 import { createClient } from 'redis'
+import { systemClock } from '../../../middleware/clock.ts'
+import { createProxy } from '../../../proxy/proxy.ts'
 
 declare module 'express-session' {
   interface SessionData {
@@ -30,6 +34,12 @@ switch (kind) {
   case 'upstream':
     listen((_req, res) => res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': '2' }).end('ok'))
     break
+  case 'httpxy':
+    listen(httpxy(String(rest[0])))
+    break
+  case 'forwarder':
+    listen(forwarder(String(rest[0]), String(rest[1])))
+    break
   case 'textbook':
     listen(await textbook(String(rest[0])))
     break
@@ -46,6 +56,44 @@ function listenHttp2(cert: string, key: string): void {
   const server = createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) })
   server.on('stream', (stream: ServerHttp2Stream) => stream.respond({ ':status': 200 }, { endStream: true }))
   server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
+}
+
+/** With the options that our proxy gives its own. */
+function httpxy(target: string): RequestListener {
+  const proxy = createProxyServer({})
+  const agent = new Agent({ keepAlive: true, maxSockets: 256, maxFreeSockets: 64, scheduling: 'lifo' })
+  return (req, res) => void proxy.web(req, res, { target, agent }).catch(() => res.destroy())
+}
+
+function forwarder(target: string, token: string): RequestListener {
+  const base = new URL(target)
+  const proxy = createProxy({
+    decide: (req) => ({
+      kind: 'forward',
+      target: { base, path: req.url ?? '/', query: '', publicPath: '/*', upstreamPath: '/{path}' },
+      forwarded: { for: '127.0.0.1', proto: 'http', host: 'localhost' },
+      set: [
+        ['Authorization', `Bearer ${token}`],
+        ['X-User-ID', 'alice'],
+      ],
+      removeNames: () => false,
+      cookies: '',
+      passAuthorization: false,
+      timeoutMs: undefined,
+      token: undefined,
+      openUntil: undefined,
+      sessionId: undefined,
+      routeId: 'all',
+      service: undefined,
+      correlationId: 'bench',
+    }),
+    errorAnswer: (_code, status) => ({ status, headers: [] }),
+    onEnded: () => () => undefined,
+    emit: () => undefined,
+    clock: systemClock,
+    cookieName: 'bff_session',
+  })
+  return (req, res) => proxy.handleRequest(req, res)
 }
 
 async function textbook(url: string): Promise<RequestListener> {

@@ -28,7 +28,11 @@ export interface World {
 }
 
 /** Opens a world, hands it over, and ends all of it, whatever happens. */
-export async function inWorld(run: (w: World) => Promise<void>): Promise<void> {
+export function inWorld(run: (w: World) => Promise<void>): Promise<void> {
+  return quietly(() => open(run))
+}
+
+async function open(run: (w: World) => Promise<void>): Promise<void> {
   const ends: (() => unknown)[] = []
   const own = <T extends { stop(): unknown }>(thing: T): T => {
     ends.push(() => thing.stop())
@@ -37,9 +41,7 @@ export async function inWorld(run: (w: World) => Promise<void>): Promise<void> {
   try {
     const dir = mkdtempSync(join(tmpdir(), 'bff-bench-'))
     ends.push(() => rmSync(dir, { recursive: true, force: true }))
-    const provider = await quietly(() =>
-      startProviderFor({ moreClients: [OAUTH2_PROXY_CLIENT], accessTokenTtlS: 3600 }),
-    )
+    const provider = await startProviderFor({ moreClients: [OAUTH2_PROXY_CLIENT], accessTokenTtlS: 3600 })
     ends.push(() => provider.close())
     const redis = own(await startRedis())
     const load = own(startGenerator())
