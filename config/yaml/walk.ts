@@ -4,8 +4,8 @@ import { Refused, pathKey } from '../finding.ts'
 import type { YamlFile } from './document.ts'
 import { interpolate, unmask } from './interpolate.ts'
 
-/** An alias of an alias of an alias multiplies: what counts is how much there is when all are followed. */
-const MAX_NODES = 20_000
+/** An alias of an alias of an alias multiplies: what counts is how much there is when all are followed. The text has its own bound. */
+const MAX_NODES_OF_ALIASES = 20_000
 const MAX_DEPTH = 30
 
 type Path = readonly (string | number)[]
@@ -42,7 +42,8 @@ class Walker {
   readonly #doc: Document.Parsed
   readonly #env: NodeJS.ProcessEnv
   readonly #lineAt: (offset: number) => number
-  #nodes = 0
+  #ofAliases = 0
+  #insideAlias = false
 
   constructor(doc: Document.Parsed, env: NodeJS.ProcessEnv, lineAt: (offset: number) => number) {
     this.#doc = doc
@@ -52,13 +53,21 @@ class Walker {
 
   /** @param line of the key it stands under, for what has no place of its own. */
   value(node: unknown, path: Path, line: number): unknown {
-    this.#nodes += 1
-    if (this.#nodes > MAX_NODES || path.length > MAX_DEPTH) throw new TooLarge(line)
+    if (this.#insideAlias) this.#ofAliases += 1
+    if (this.#ofAliases > MAX_NODES_OF_ALIASES || path.length > MAX_DEPTH) throw new TooLarge(line)
     if (!this.lines.has(pathKey(path))) this.lines.set(pathKey(path), this.#line(node, line))
-    if (isAlias(node)) return this.value(node.resolve(this.#doc), path, line)
+    if (isAlias(node)) return this.#alias(node.resolve(this.#doc), path, line)
     if (isMap(node)) return this.#map(node.items, path, line)
     if (isSeq(node)) return node.items.map((item, i) => this.value(item, [...path, i], this.#line(item, line)))
     return isScalar(node) ? this.#scalar(node.value, path, this.#line(node, line)) : null
+  }
+
+  #alias(node: unknown, path: Path, line: number): unknown {
+    const before = this.#insideAlias
+    this.#insideAlias = true
+    const value = this.value(node, path, line)
+    this.#insideAlias = before
+    return value
   }
 
   #map(items: readonly { key: unknown; value: unknown }[], path: Path, line: number): Record<string, unknown> {

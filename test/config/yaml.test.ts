@@ -45,6 +45,11 @@ test('aliases work, and those that multiply are refused', () => {
   )
 })
 
+test('thousands of routes are not too many', () => {
+  const routes = Array.from({ length: 3000 }, (_, i) => `  - { id: r${i}, path: /r/${i}/*, methods: [GET, POST] }\n`)
+  assert.deepEqual(faults({ routes: `routes:\n${routes.join('')}` }), [])
+})
+
 test('what is nested too deeply, too large, tagged, or a second document is a fault, never a stack trace', () => {
   assert.match(faults({ routes: '['.repeat(50_000) }).join(), /YAML_/)
   assert.match(faults({ routes: `routes: ${'['.repeat(500)}${']'.repeat(500)}` }).join(), /YAML_TOO_LARGE/)

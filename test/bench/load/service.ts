@@ -55,12 +55,14 @@ export async function startServiceProcess(
   )
   const said = (): string => readFileSync(log, 'utf8')
   let listeners: readonly string[] = []
+  let startedInMs = 0
   await until('the service', async () => {
     if (state.ended) return true
     const line = said()
       .split('\n')
       .find((l) => l.includes('traefik-bff ready'))
     if (line === undefined) return false
+    startedInMs = performance.now() - began
     listeners = (JSON.parse(line) as { listeners: string[] }).listeners
     return true
   }).catch((e: unknown) => {
@@ -75,7 +77,7 @@ export async function startServiceProcess(
     dir,
     port,
     client: () => new Client(`http://127.0.0.1:${port('main')}`, PUBLIC_HOST),
-    startedInMs: performance.now() - began,
+    startedInMs,
     stop: async () => {
       if (!state.ended) child.kill('SIGTERM')
       await exited
