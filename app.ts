@@ -105,17 +105,21 @@ export async function openApp(o: AppOptions): Promise<App> {
     await stores.close()
     throw e
   }
+  // After whoever waits for the listeners was told.
+  const begin = setImmediate(() => current.begin())
   return {
     listeners: listeners.addresses,
     reload: (next) => {
       const before = current
       current = compose(before.generation.n + 1, keepLongLived(before.generation.settings, next), long, before)
+      current.begin()
       telemetry.setLevel(next.log.level)
       listeners.reload(next.server)
       return restartKeys(before.generation.settings, next)
     },
     stop: async (how = {}) => {
       const hurry = how.hurry ?? new AbortController().signal
+      clearImmediate(begin)
       draining = true
       telemetry.emit({ name: 'draining' })
       const { drainDelayMs } = current.generation.settings.server

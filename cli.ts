@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
 const HELP = `traefik-bff: a backend-for-frontend beside Traefik
@@ -128,6 +130,9 @@ async function main(argv: readonly string[]): Promise<number> {
       return 2
   }
 }
+
+// Beside the code, so that whoever can write one can write the other; where that cannot be written, nothing is kept.
+enableCompileCache(join(import.meta.dirname, '.cache', 'compiled'))
 
 // `| head` closes the pipe before everything is said.
 process.stdout.on('error', (e: NodeJS.ErrnoException) => {

@@ -1,10 +1,10 @@
-import type { Express } from 'express'
 import type { Settings } from './config/types.ts'
 import { originText } from './config/values/url.ts'
 import { createBroker } from './middleware/broker/broker.ts'
 import { createGeneration } from './middleware/decide/generation.ts'
 import { jwks } from './middleware/endpoints/jwks.ts'
-import { createExpressApp, type WriteSession } from './middleware/endpoints/express-app.ts'
+import { createBrowserEndpoints, type BrowserEndpoints } from './middleware/endpoints/browser.ts'
+import type { WriteSession } from './middleware/endpoints/express-app.ts'
 import type { AssertionKey } from './middleware/identity/assertion-keys.ts'
 import { createAssertion } from './middleware/identity/assertion.ts'
 import { createIdentity } from './middleware/identity/identity.ts'
@@ -61,9 +61,11 @@ export interface Composed {
   readonly bearers: BearerRoom
   readonly verifyPaths: ReadonlySet<string>
   readonly verifyDeps: VerifyDeps
-  readonly express: Express
+  readonly endpoints: BrowserEndpoints
   readonly verdict: ReturnType<typeof createVerdict>
   readonly proxyErrors: ReturnType<typeof createProxyErrors>
+  /** What no check waits for: asks the providers, and loads what answers browsers. */
+  begin(): void
   close(): void
 }
 
@@ -138,6 +140,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     identityHeaders: createIdentity(settings, emit, assertion),
     observe: (mouth, d, started) => observe(long, mouth, d, started),
   }
+  const endpoints = createBrowserEndpoints(login, long.writeSession, enabled ? jwks(long.assertionKeys) : undefined)
   return {
     generation,
     providers,
@@ -147,7 +150,17 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     verifyDeps,
     verdict: createVerdict(verifyDeps),
     proxyErrors: createProxyErrors(verifyDeps),
-    express: createExpressApp(login, long.writeSession, enabled ? jwks(long.assertionKeys) : undefined),
+    endpoints,
+    begin: () => {
+      void endpoints.load()
+      // Asked for now, so that an outage shows at once; nobody waits for it.
+      for (const [name, p] of providers) {
+        const known = before?.providers.get(name) === p
+        p.ready()
+          .then(() => (known ? undefined : tellRedirectUris(p, generation, emit)))
+          .catch(() => undefined)
+      }
+    },
     close: () => {
       for (const p of providers.values()) p.close()
       bearers.close()

@@ -25,7 +25,7 @@ export function serveMain(
   if (isEndpoint(path, now)) {
     const sibling =
       path === `${now.generation.settings.server.basePath}/health` ? siblingAnswer(req, deployment) : undefined
-    if (sibling === undefined) now.express(req, res)
+    if (sibling === undefined) now.endpoints.handle(req, res)
     else writeHttp1(res, sibling, false)
     return
   }

@@ -10,7 +10,6 @@ import { createEpoch } from './epoch.ts'
 import { openEpochFiles, type EpochPlaces } from './epoch-files.ts'
 import { readRecord, Unreadable, writeRecord } from './serialize.ts'
 import { createSessions } from './sessions.ts'
-import { openRedis } from './stores/redis.ts'
 import { openSqlite } from './stores/sqlite.ts'
 import { createVault } from './vault.ts'
 
@@ -89,6 +88,8 @@ async function openBackend(o: StoreOptions, seal: RecordSeal): Promise<SessionBa
   const store = o.settings.store.reveal()
   const { clock, emit, random } = o
   if (store.startsWith('sqlite:')) return openSqlite({ path: store.slice('sqlite:'.length), clock, emit, random, seal })
+  // Its client is six hundred files, which SQLite needs none of.
+  const { openRedis } = await import('./stores/redis.ts')
   const redis = openRedis({
     url: store,
     tls: o.settings.storeTls,
