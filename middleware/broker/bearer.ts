@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto'
-import type { EpochMs, Secret, ServiceToken, TokenAnswer, TokenId } from '../types.ts'
+import type { EpochMs, Secret, ServiceToken, SessionId, TokenAnswer, TokenId } from '../types.ts'
 import { audienceFits, decodeJwt, expiryOf, readAudiences, readScopes, stillFits } from './audience.ts'
 import { ask } from './exchange.ts'
 import { isValid } from './freshness.ts'
 import type { Parts } from './parts.ts'
 import type { Target } from './types.ts'
-
-const MOST = 5_000
 
 /**
  * A machine caller's own token, verified before it came here, for one service: exchanged where the service says so, else
@@ -20,6 +18,7 @@ export interface BearerTokens {
 
 export function createBearerTokens(p: Parts): BearerTokens {
   const cache = new Map<string, ServiceToken>()
+  const most = p.o.mostBearers ?? 5_000
   return {
     warm: (t, token, rejected) => {
       const known = exchanges(t) ? cache.get(cacheKey(t, token)) : asItIs(t, token, p.o.clock.wallMs())
@@ -34,15 +33,17 @@ export function createBearerTokens(p: Parts): BearerTokens {
       if (!exchanges(t)) return { kind: 'none', reason: 'the caller’s token is not for this service' }
       const answer = await ask(p, t, token, [])
       if (answer.kind === 'down') return { kind: 'down', what: 'provider', retryAfterS: answer.retryAfterS }
-      if (answer.kind === 'wrong') return p.dropWrong(undefined, t, answer)
+      if (answer.kind === 'wrong') return p.dropWrong(callerId(t, token), t, answer)
       if (answer.kind === 'refused') {
-        // Not remembered: the next caller's token is another subject.
+        p.noteRefusal(callerId(t, token), t, answer.error, answer.description)
         return { kind: 'none', reason: answer.error }
       }
       const now = p.o.clock.wallMs()
-      if (cache.size >= MOST) for (const [k, v] of cache) if (!isValid(v, now)) cache.delete(k)
+      if (cache.size >= most) for (const [k, v] of cache) if (!isValid(v, now)) cache.delete(k)
       const oldest = cache.keys().next()
-      if (cache.size >= MOST && oldest.done !== true) cache.delete(oldest.value)
+      if (cache.size >= most && oldest.done !== true) cache.delete(oldest.value)
+      // Anew at the end: the order of insertion is that of age.
+      cache.delete(cacheKey(t, token))
       cache.set(cacheKey(t, token), answer.token)
       return answer
     },
@@ -53,8 +54,15 @@ function exchanges(t: Target): boolean {
   return t.strategy === 'token_exchange' || t.strategy === 'jwt_bearer'
 }
 
+/** A reload may give a service another client or strategy: what was got before is another's. */
 export function cacheKey(t: Target, token: Secret): string {
-  return `${createHash('sha256').update(token.reveal()).digest('base64url')} ${t.service.name}`
+  const by = `${t.service.name} ${t.strategy} ${t.client?.clientId ?? ''}`
+  return `${createHash('sha256').update(token.reveal()).digest('base64url')} ${by}`
+}
+
+/** Under which name a no is remembered: each caller's token is another subject, as each session is. */
+export function callerId(t: Target, token: Secret): SessionId {
+  return `bearer ${cacheKey(t, token)}` as SessionId
 }
 
 function asItIs(t: Target, value: Secret, now: EpochMs): ServiceToken | undefined {

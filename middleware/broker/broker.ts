@@ -8,7 +8,7 @@ import {
   type TokenId,
 } from '../types.ts'
 import type { Provider } from '../provider/types.ts'
-import { cacheKey, createBearerTokens, type BearerTokens } from './bearer.ts'
+import { callerId, createBearerTokens, type BearerTokens } from './bearer.ts'
 import { inTime } from './deadline.ts'
 import { createMachineTokens, type MachineTokens } from './machine.ts'
 import { createParts, type Parts } from './parts.ts'
@@ -99,7 +99,11 @@ function forBearer(
       kind: 'none',
       reason: 'the caller’s token is of another issuer, and the service names nobody to exchange it',
     }
-  const key = `bearer ${cacheKey(t, subject.token)}`
+  const key = callerId(t, subject.token)
+  const no = exchanged ? p.refusals.find(key, t) : undefined
+  if (no !== undefined) return { kind: 'none', reason: no }
+  if (ask.rejected !== undefined && (!exchanged || (!p.flights.has(key) && !b.mayForce(key))))
+    return { kind: 'none', reason: 'the upstream rejects the token that there is' }
   return inTime(
     p,
     p.flights.fly(key, () => b.bearer.fetch(t, subject.token)),

@@ -14,6 +14,8 @@ export interface BrokerOptions {
   readonly random: (bytes: number) => Uint8Array
   /** Ends sessions with all that belongs to it (login/end.ts). */
   readonly end: (ids: readonly SessionId[], reason: EndReason) => Promise<void>
+  /** How many exchanged tokens of machine callers are kept; 5000 where left out. */
+  readonly mostBearers?: number
   /** `auth.require` again, after each refresh that brings claims. False ends the session. */
   readonly authorizeSignIn?: (claims: Claims, provider: ProviderSettings) => boolean
 }

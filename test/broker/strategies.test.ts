@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { secret } from '../../config/secret.ts'
 import { decodeJwt } from '../../middleware/broker/audience.ts'
-import { type EpochMs, LOGIN_TOKEN, type SessionId, type TokenAnswer } from '../../middleware/types.ts'
+import { type EpochMs, LOGIN_TOKEN, type SessionId, type TokenAnswer, type TokenId } from '../../middleware/types.ts'
 import { ANALYTICS, createWorld, CRUD, rotating, service, type World } from './world.ts'
 
 const audOf = (a: TokenAnswer): unknown => (a.kind === 'token' ? decodeJwt(a.token.value.reveal())?.['aud'] : a.kind)
@@ -152,6 +152,71 @@ describe('the strategies', () => {
         answers.map((a) => (a.kind === 'token' ? decodeJwt(a.token.value.reveal())?.['for'] : a)),
         ['token-a', 'token-b', 'token-a'],
       )
+      assert.equal(w.idp.forms().length, 2)
+    })
+  })
+
+  describe('a machine caller’s own token, exchanged', () => {
+    const token = (t: string, rejected?: TokenId): Promise<TokenAnswer> =>
+      Promise.resolve(
+        w.brokers[0]!.token({ kind: 'bearer', token: secret(t), issuer: w.idp.issuer }, 'analytics', {
+          correlationId: 'c',
+          ...(rejected === undefined ? {} : { rejected }),
+        }),
+      )
+    beforeEach(() => {
+      w.services.set('analytics', service('analytics', ANALYTICS, { strategy: 'token_exchange' }))
+      w.tokenEndpoint(() => ({ access_token: w.idp.accessToken({ aud: ANALYTICS }), token_type: 'Bearer' }))
+    })
+
+    it('is exchanged once, however many requests want it at once', async () => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => token('t')))
+      assert.equal(new Set(answers.map((a) => (a.kind === 'token' ? a.token.id : a.kind))).size, 1)
+      assert.equal(w.idp.forms().length, 1)
+    })
+
+    it('as a jwt_bearer assertion, where the service says so', async () => {
+      w.services.set('analytics', service('analytics', ANALYTICS, { strategy: 'jwt_bearer' }))
+      assert.equal(audOf(await token('t')), ANALYTICS)
+      const form = w.idp.forms()[0]
+      assert.equal(form?.get('grant_type'), 'urn:ietf:params:oauth:grant-type:jwt-bearer')
+      assert.equal(form.get('assertion'), 't')
+    })
+
+    it('is exchanged anew after an upstream’s 401, but not for each of them', async () => {
+      const first = await token('t')
+      assert.ok(first.kind === 'token')
+      const second = await token('t', first.token.id)
+      assert.ok(second.kind === 'token' && second.token.id !== first.token.id)
+      assert.equal((await token('t', second.token.id)).kind, 'none')
+      assert.equal(w.idp.forms().length, 2)
+    })
+
+    it('is not asked for again at once after a refusal, which is told once and is nobody else’s', async () => {
+      w.tokenEndpoint((form) =>
+        form.get('subject_token') === 'bad'
+          ? { status: 400, json: { error: 'invalid_grant' } }
+          : { access_token: w.idp.accessToken({ aud: ANALYTICS }), token_type: 'Bearer' },
+      )
+      for (let i = 0; i < 3; i++) assert.deepEqual(await token('bad'), { kind: 'none', reason: 'invalid_grant' })
+      assert.equal(w.idp.forms().length, 1)
+      assert.equal(w.events.filter((e) => e.name === 'token_request_failed').length, 1)
+      assert.equal((await token('good')).kind, 'token')
+    })
+
+    it('is kept for so many callers and no more: the oldest is exchanged again', async () => {
+      for (const t of ['1', '2', '3', '4', '5', '6']) await token(t)
+      await token('6')
+      await token('2')
+      assert.equal(w.idp.forms().length, 6)
+      await token('1')
+      assert.equal(w.idp.forms().length, 7)
+    })
+
+    it('is not taken from another client’s time after a reload', async () => {
+      await token('t')
+      w.services.set('analytics', service('analytics', ANALYTICS, { strategy: 'jwt_bearer' }))
+      await token('t')
       assert.equal(w.idp.forms().length, 2)
     })
   })

@@ -121,6 +121,7 @@ export async function createWorld(
     clock,
     emit,
     random,
+    mostBearers: 5,
     end: async (ids, reason) => {
       for (const id of await stores.sessions.end(ids, reason)) ended.push({ id, reason })
     },
