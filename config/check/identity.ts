@@ -1,5 +1,7 @@
 import { Refused } from '../finding.ts'
 import type { Place } from '../finding.ts'
+import { suggest } from '../suggest.ts'
+import { ASSERTION_HEADER, CORRELATION_HEADER, ISSUER_HEADER, PRESETS } from '../values/header-presets.ts'
 import { parseClaimPath } from '../values/claim-path.ts'
 import { parseHeaderName } from '../values/words.ts'
 import type { Check, CheckContext } from './context.ts'
@@ -18,12 +20,57 @@ export const checkIdentity: Check = (c) => {
         message: 'this header stands here twice: case makes no difference',
         mend: 'Keep one.',
       })
+    else if (OURS.has(name.toLowerCase()))
+      c.report.fault(at, {
+        code: 'RESERVED_HEADER',
+        message: 'this header is one that we set ourselves, or keep from upstreams',
+        mend: 'Choose a name such as X-Department.',
+      })
     seen.add(name.toLowerCase())
     const parsedPath = parseClaimPath(path)
     if (parsedPath instanceof Refused) c.report.fault(at, parsedPath.problem)
   }
   checkOwnIssuer(c)
+  checkLists(c)
 }
+
+/** A name that nothing sets is most often another preset's, or a slip: the service would wait for it. */
+function checkLists(c: CheckContext): void {
+  const { preset, map, assertion } = c.settings.identity_headers
+  const known = [...Object.keys(PRESETS[preset]), ...Object.keys(map), ...ALWAYS_KNOWN]
+  for (const [name, service] of Object.entries(c.settings.service_tokens))
+    for (const [i, header] of (service.identity_headers ?? []).entries()) {
+      const at: Place = ['settings', 'service_tokens', name, 'identity_headers', i]
+      const same = (h: string): boolean => h.toLowerCase() === header.toLowerCase()
+      if (same(ASSERTION_HEADER) && !assertion.enabled)
+        c.report.warn(at, {
+          code: 'ASSERTION_OFF',
+          message: `\`${name}\` asks for \`${ASSERTION_HEADER}\`, which is off`,
+          mend: 'Set identity_headers.assertion.enabled, or remove it here.',
+        })
+      if (known.some(same)) continue
+      const near = suggest(header, known)
+      const other = Object.entries(PRESETS).find(([, headers]) => Object.keys(headers).some(same))?.[0]
+      c.report.fault(at, {
+        code: 'UNKNOWN_HEADER',
+        message:
+          other === undefined
+            ? `no header of this name is set: neither the preset \`${preset}\` has it nor \`map\``
+            : `this header is the preset \`${other}\`’s, and the preset here is \`${preset}\``,
+        mend:
+          near === undefined
+            ? 'Name one of the preset, or add it to identity_headers.map.'
+            : `Did you mean \`${near}\`?`,
+      })
+    }
+}
+
+/** Not for a map: one header has one value. */
+const OURS = new Set([
+  'x-csrf-token',
+  ...[ASSERTION_HEADER, CORRELATION_HEADER, ISSUER_HEADER].map((h) => h.toLowerCase()),
+])
+const ALWAYS_KNOWN = [ASSERTION_HEADER, CORRELATION_HEADER, ISSUER_HEADER]
 
 /** What we sign for upstreams must never count as a caller's token: nobody may name us as an issuer of those. */
 function checkOwnIssuer(c: CheckContext): void {

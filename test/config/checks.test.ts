@@ -214,6 +214,19 @@ const SETTINGS_FAULTS: readonly Row[] = [
     ['4 CLIENT_MISSING'],
   ],
   [
+    'a header in the map that is set by ourselves',
+    settings({}, 'identity_headers: { map: { X-Identity-Assertion: a, x-csrf-token: b } }\n'),
+    ['4 RESERVED_HEADER', '4 RESERVED_HEADER'],
+  ],
+  [
+    'a header for a service that nothing sets, or another preset',
+    settings(
+      {},
+      'service_tokens: { a: { audience: a, identity_headers: [X-User-Mail, Remote-User, x-user-id, X-Dept, X-Correlation-ID] } }\nidentity_headers: { map: { X-Dept: d } }\n',
+    ),
+    ['4 UNKNOWN_HEADER', '4 UNKNOWN_HEADER'],
+  ],
+  [
     'a client that nobody knows',
     settings({}, 'service_tokens: { a: { strategy: client_credentials, client: b } }\n'),
     ['4 UNKNOWN_CLIENT'],
