@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
-import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import { sendBytes } from '../support/bytes.ts'
 import { send } from '../support/client.ts'
 import { ORIGIN, PUBLIC_HOST, startService, type Service } from '../support/service.ts'
 
@@ -15,17 +15,7 @@ const FORM = { 'x-forwarded-host': PUBLIC_HOST, 'content-type': 'application/x-w
 const NAVIGATION = { 'sec-fetch-mode': 'navigate', accept: 'text/html' }
 const code = (res: Response): string | null => res.headers.get('x-bff-error')
 
-/** What a server answers to these bytes; it must close the connection by itself. */
-function bytes(url: string, text: string): Promise<string> {
-  const { hostname, port } = new URL(url)
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    const socket = connect(Number(port), hostname, () => socket.write(text))
-    socket.on('data', (c: Buffer) => chunks.push(c))
-    socket.on('error', reject)
-    socket.on('close', () => resolve(Buffer.concat(chunks).toString()))
-  })
-}
+const bytes = (url: string, text: string): Promise<string> => sendBytes(Number(new URL(url).port), text)
 
 describe('a cross-site POST to /auth/logout, which comes without the cookie (SameSite=Lax)', () => {
   for (const [from, headers] of Object.entries({

@@ -133,36 +133,34 @@ describe('no public router reaches verify', () => {
     })
   }
 
-  test('and where a router reaches it all the same, behind trustedIPs, the service itself refuses', async () => {
-    const careless = await startWorld({
-      static: (s) => {
-        const web = s.entryPoints['web']
-        if (web !== undefined) web['forwardedHeaders'] = { trustedIPs: ['127.0.0.1/32'] }
-      },
-      dynamic: (d) => {
-        delete d.http.routers['bff-verify-is-not-public']
-        const { bff } = d.http.routers
-        if (bff !== undefined) bff['rule'] = 'PathPrefix(`/auth/`)'
-      },
-    })
-    try {
-      const mine = await signIn(careless)
-      const origin = `localhost:${careless.ports.traefik}`
-      for (const host of [origin, 'localhost:1', '127.0.0.1']) {
-        const res = await ask(
-          '/auth/verify',
-          { cookie: mine, ...told, 'x-forwarded-host': origin, host },
-          'GET',
-          careless,
-        )
-        assert.notEqual(res.status, 200)
-        assert.equal(res.headers['authorization'], undefined)
+  for (const trusted of [true, false])
+    test(`and where a router reaches it all the same, ${trusted ? 'behind' : 'without'} trustedIPs, the service itself refuses`, async () => {
+      const careless = await startWorld({
+        static: (s) => {
+          const web = s.entryPoints['web']
+          if (trusted && web !== undefined) web['forwardedHeaders'] = { trustedIPs: ['127.0.0.1/32'] }
+        },
+        dynamic: (d) => {
+          delete d.http.routers['bff-verify-is-not-public']
+          const { bff } = d.http.routers
+          if (bff !== undefined) bff['rule'] = 'PathPrefix(`/auth/`)'
+        },
+      })
+      try {
+        const mine = await signIn(careless)
+        const origin = `localhost:${careless.ports.traefik}`
+        for (const host of [origin, 'localhost:1', '127.0.0.1'])
+          for (const path of ['/auth/verify', '/auth/forward', '/auth/verify?service=orders'])
+            for (const more of [{}, { ...told, 'x-forwarded-host': origin, 'x-forwarded-server': '' }]) {
+              const res = await ask(path, { cookie: mine, ...more, host }, 'GET', careless)
+              assert.equal(res.status, 400)
+              assert.equal(res.headers['authorization'], undefined)
+            }
+        await careless.waitForLog((l) => String(l['why']).includes('trustForwardHeader: false'))
+      } finally {
+        await careless.stop()
       }
-      await careless.waitForLog((l) => String(l['why']).includes('trustForwardHeader: false'))
-    } finally {
-      await careless.stop()
-    }
-  })
+    })
 })
 
 describe('paths', () => {

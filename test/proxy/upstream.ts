@@ -18,6 +18,12 @@ export function echo(req: IncomingMessage, res: ServerResponse): void {
   res.end(JSON.stringify({ method: req.method, url: req.url, headers: req.headers }))
 }
 
+/** Says what came when all of it has, trailers too. */
+export function echoAtEnd(req: IncomingMessage, res: ServerResponse): void {
+  req.resume()
+  req.once('end', () => echo(req, res))
+}
+
 /** A real upstream whose answers a test writes; `/ws` echoes. */
 export async function startUpstream(): Promise<Upstream> {
   const seen: IncomingMessage[] = []
