@@ -107,11 +107,20 @@ function listen({ server, exchanges, handshakes }: ForwardContext): void {
       x.onError(new Error('switched a protocol unasked'))
     })
     proxyReq.on('information', (info) => {
-      if (info.statusCode === 103 && !x.res.headersSent && typeof info.headers.link === 'string')
-        x.res.writeEarlyHints({ link: info.headers.link })
+      if (info.statusCode === 103 && typeof info.headers.link === 'string') passHints(x.res, info.headers.link)
     })
   })
   server.on('proxyRes', (proxyRes: IncomingMessage, req: IncomingMessage) => of(req)?.onResponse(proxyRes))
   server.on('proxyReqWs', (proxyReq: ClientRequest, req: IncomingMessage) => handshakes.get(req)?.onRequest(proxyReq))
   // Without a listener the promise of web() and ws() rejects, which is where errors are taken; for ours it stays so.
+}
+
+/** Early hints of the upstream. Node throws for a `Link` that it does not understand: nobody needs that one. */
+function passHints(res: ServerResponse, link: string): void {
+  if (res.headersSent || res.destroyed) return
+  try {
+    res.writeEarlyHints({ link })
+  } catch {
+    // Hints are only hints.
+  }
 }

@@ -47,6 +47,12 @@ export function forwardUpgrade(
   const onRequest = (outgoing: ClientRequest): void => {
     proxyReq = outgoing
     outgoing.prependOnceListener('upgrade', (answer: IncomingMessage, upstream: Socket) => {
+      // RFC 6455 §4.1: another protocol than the one asked for would be a tunnel of the upstream's choosing.
+      if (answer.headers.upgrade?.toLowerCase() !== 'websocket') {
+        fail(new Error('switched to another protocol'))
+        upstream.destroy()
+        return
+      }
       settled = true
       clearTimeout(timer)
       filterHead(answer, v, cx, { connection: 'Upgrade', upgrade: 'websocket' })

@@ -6,7 +6,7 @@ import type { Claims, EpochMs, ServiceToken, TokenId } from '../types.ts'
 
 /**
  * `auth.require`: who may sign in at all. A domain counts only of an address that the provider verified, and of its last
- * part: `a@evil.com@company.com` is nobody's (GHSA-c5c4).
+ * part: `a@evil.com@company.com` is nobody's (GHSA-c5c4-8r6x-56w3).
  */
 export function maySignIn(require: SignInRequire, claims: Claims, groupsClaim: string): boolean {
   if (require.emailDomains.length > 0 && !hasDomain(require.emailDomains, claims)) return false
@@ -19,8 +19,11 @@ function hasDomain(domains: readonly string[], claims: Claims): boolean {
   if (typeof email !== 'string' || claims['email_verified'] !== true) return false
   const [local, domain, more] = email.split('@')
   if (local === undefined || local === '' || domain === undefined || more !== undefined) return false
-  return domains.some((d) => d.toLowerCase() === domain.toLowerCase())
+  return domains.some((d) => lowerAscii(d) === lowerAscii(domain))
 }
+
+/** `toLowerCase` makes letters of ASCII from others: the Kelvin sign becomes a `k` (CVE-2024-38827). */
+const lowerAscii = (text: string): string => text.replace(/[A-Z]/g, (c) => c.toLowerCase())
 
 /** The access token that came with the login, as a token of its own slot; its audiences are read where it is a JWT. */
 export function loginToken(

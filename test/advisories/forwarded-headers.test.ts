@@ -20,7 +20,7 @@ after(() => s.stop())
 
 const code = (res: Response): string | null => res.headers.get('x-bff-error')
 
-describe('the client address (CVE-2024-47070)', () => {
+describe('the client address (CVE-2024-47070, CVE-2024-24790, CVE-2026-57210)', () => {
   const of = (value: string, trusted = true, hops = 1): string =>
     clientAddress(raw('/', value === '' ? [] : [['x-forwarded-for', value]]), trusted, {
       header: 'X-Forwarded-For',
@@ -127,7 +127,7 @@ describe('an alias of a name of ours on a check', () => {
   })
 })
 
-describe('a header of the CSRF checks that comes twice', () => {
+describe('a header of the CSRF checks that comes twice (CVE-2020-25017)', () => {
   for (const name of ['origin', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest', 'x-csrf-token']) {
     test(`${name} is refused`, async () => {
       const cookie = alice.header('/auth')

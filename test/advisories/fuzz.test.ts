@@ -61,7 +61,7 @@ test('whatever stands in a target, its readings are found in bounded time and ho
   )
 })
 
-test('no check without a session is a yes, whatever its headers say', async () => {
+test('no check without a session is a yes, whatever its headers say (CVE-2023-33189, CVE-2023-27488)', async () => {
   const names = [
     'x-forwarded-uri',
     'x-forwarded-host',

@@ -8,7 +8,7 @@ import { ORIGIN, startService } from '../support/service.ts'
 
 const SESSION_SECRET = 'demo-only-session-secret-0123456789abcdef'
 
-test('no token, cookie, code, verifier or secret is in a log at any level, in a metric or in an answer that is no yes', async () => {
+test('no token, cookie, code, verifier or secret is in a log at any level, in a metric or in an answer that is no yes (CVE-2024-39315)', async () => {
   const s = await startService()
   const secrets = new Map<string, string>([
     ['session secret', SESSION_SECRET],

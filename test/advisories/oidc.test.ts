@@ -9,7 +9,7 @@ before(async () => {
 })
 after(() => s.stop())
 
-test('an error on the callback, which anybody can make of a sign-in of their own, spends no mark of the store', async () => {
+test('an error on the callback, which anybody can make of a sign-in of their own, spends no mark of the store (CVE-2021-32702)', async () => {
   const client = s.client()
   const start = await client.page('/auth/login')
   const location = new URL(start.headers.get('location') ?? '')
@@ -41,7 +41,7 @@ test('a sign-in is always bound by PKCE with S256, and by state and nonce', asyn
     assert.match(location.searchParams.get(name) ?? '', /^[\w-]{43}$/)
 })
 
-test('an address that only ends in an allowed domain may not sign in (GHSA-c5c4-8r6x-56w3)', () => {
+test('an address that only ends in an allowed domain may not sign in (GHSA-c5c4-8r6x-56w3, CVE-2026-40574)', () => {
   const require = { emailDomains: ['company.com'], groups: [], claims: {} }
   const may = (email: unknown, verified: unknown = true): boolean =>
     maySignIn(require, { email, email_verified: verified }, 'groups')
@@ -59,4 +59,8 @@ test('an address that only ends in an allowed domain may not sign in (GHSA-c5c4-
     assert.ok(!may(email), JSON.stringify(email))
   for (const verified of [false, null, 'true', 1]) assert.ok(!may('a@company.com', verified), String(verified))
   assert.ok(!maySignIn(require, { email: 'a@company.com' }, 'groups'))
+  // The Kelvin sign, which is a `k` in lower case (CVE-2024-38827).
+  const linked = { emailDomains: ['kelvin.example'], groups: [], claims: {} }
+  assert.ok(maySignIn(linked, { email: 'a@Kelvin.example', email_verified: true }, 'groups'))
+  assert.ok(!maySignIn(linked, { email: 'a@\u212aelvin.example', email_verified: true }, 'groups'))
 })

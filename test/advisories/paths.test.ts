@@ -23,7 +23,7 @@ const answer = async (uri: string): Promise<string> => {
   return `${res.status} ${res.headers.get('x-bff-error') ?? ''}`.trim()
 }
 
-describe('an encoded path that decodes into a stricter route (CVE-2026-42274)', () => {
+describe('an encoded path that decodes into a stricter route (CVE-2026-42274, CVE-2021-29492, CVE-2023-33189)', () => {
   for (const uri of [
     '/pub/admin%2Fx',
     '/pub/admin%2fx',

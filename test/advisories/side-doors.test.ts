@@ -85,9 +85,13 @@ describe('a WebSocket handshake to an endpoint of ours', () => {
   }
 })
 
-describe('nothing about a request but its session opens a session route', () => {
+describe('nothing about a request but its session opens a session route (CVE-2024-22257)', () => {
   for (const [what, uri, headers] of [
-    ['the User-Agent of a health check (GHSA-5hvv)', '/plain/1', { 'user-agent': 'kube-probe/1.30' }],
+    [
+      'the User-Agent of a health check (GHSA-5hvv-m4w4-gf6v, CVE-2026-34457)',
+      '/plain/1',
+      { 'user-agent': 'kube-probe/1.30' },
+    ],
     ['another one', '/plain/1', { 'user-agent': 'GoogleHC/1.0' }],
     ['an event stream', '/plain/1', { accept: 'text/event-stream' }],
     ['Authorization: Bearer junk (CVE-2022-29226)', '/plain/1', { authorization: 'Bearer junk' }],
@@ -95,14 +99,14 @@ describe('nothing about a request but its session opens a session route', () => 
     ['?access_token= (CVE-2022-29226)', '/plain/1?access_token=junk', {}],
     ['a callback query', '/plain/1?code=x&state=y', {}],
     ['a logout query', '/plain/1?logout=true', {}],
-    ['Upgrade: h2c (CVE-2026-88008)', '/plain/1', { 'http2-settings': 'AAMAAABkAAQAAP__' }],
+    ['HTTP2-Settings (CVE-2026-88008)', '/plain/1', { 'http2-settings': 'AAMAAABkAAQAAP__' }],
     [
-      'X-Original-URI of a public path (GHSA-5wcc)',
+      'X-Original-URI of a public path (GHSA-5wcc-hf24-rf5h)',
       '/plain/1',
       { 'x-original-uri': '/open/1', 'x-original-url': '/open/1' },
     ],
     ['X-Rewrite-URL', '/plain/1', { 'x-rewrite-url': '/open/1' }],
-    ['X-Forwarded-Prefix', '/plain/1', { 'x-forwarded-prefix': '/open' }],
+    ['X-Forwarded-Prefix (CVE-2024-52003, CVE-2026-35051)', '/plain/1', { 'x-forwarded-prefix': '/open' }],
     ['X-HTTP-Method-Override', '/plain/1', { 'x-http-method-override': 'OPTIONS' }],
     [
       'the words of a preflight',
@@ -116,6 +120,16 @@ describe('nothing about a request but its session opens a session route', () => 
       assert.equal(res.headers.get('authorization'), null)
     })
   }
+
+  test('an upgrade to h2c switches to nothing, on a check and on an endpoint (CVE-2026-88008)', async () => {
+    const upgrade =
+      'Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n'
+    const check = `GET /auth/verify HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Host: ${PUBLIC_HOST}\r\nX-Forwarded-Uri: /plain/1\r\n`
+    assert.match(await bytes(s.url, check + upgrade), /^HTTP\/1\.1 401 /)
+    const endpoint = `GET /auth/csrf HTTP/1.1\r\nHost: ${PUBLIC_HOST}\r\n`
+    assert.match(await bytes(s.url, endpoint + upgrade), /^HTTP\/1\.1 40[14] /)
+    assert.doesNotMatch(await bytes(s.url, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), /HTTP\/1\.1 [123]/)
+  })
 
   test('a spoofed OPTIONS, a lower-case or foreign method does not', async () => {
     for (const method of ['OPTIONS', 'get', 'FOO', 'CONNECT', 'TRACE'])

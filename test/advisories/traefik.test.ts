@@ -179,7 +179,7 @@ describe('paths', () => {
     '/ORDERS/1',
   ]
 
-  test('no spelling reaches an API without a session', async () => {
+  test('no spelling reaches an API without a session (CVE-2025-66490, CVE-2025-47952, CVE-2025-32431)', async () => {
     const before = w.orders.seen.length
     for (const path of ['/orders/1', ...TRICKS]) await ask(path)
     assert.equal(w.orders.seen.length, before)
@@ -273,7 +273,7 @@ describe('our answer', () => {
   })
 })
 
-test('the access log holds no Authorization and no cookie', async () => {
+test('the access log holds no Authorization and no cookie (CVE-2022-23469)', async () => {
   await ask('/orders/logged', { cookie, authorization: 'Bearer of-the-client', 'user-agent': 'the-test' })
   const deadline = performance.now() + 10_000
   while (!w.accessLog.some((l) => l.includes('/orders/logged')) && performance.now() < deadline)

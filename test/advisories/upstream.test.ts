@@ -235,7 +235,7 @@ describe('an upstream overwrites nothing of ours', () => {
     assert.doesNotMatch(got, /stolen|NO_SESSION/)
   })
 
-  test('a 101 that nobody asked for switches nothing', async () => {
+  test('a 101 that nobody asked for switches nothing (CVE-2025-64763)', async () => {
     bytes = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n`
     const got = await say(`GET /api/raw/1 HTTP/1.1\r\nHost: ${PUBLIC_HOST}\r\nConnection: close\r\n\r\n`)
     assert.match(got, /^HTTP\/1\.1 502 /)
@@ -243,7 +243,27 @@ describe('an upstream overwrites nothing of ours', () => {
   })
 })
 
-describe('request smuggling', () => {
+describe('a handshake whose upstream does not switch (CVE-2024-23326)', () => {
+  for (const [what, answer] of Object.entries({
+    '200': 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    '200 and goes on talking': `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 101 Switching Protocols\r\n\r\nstolen`,
+    '204 with X-BFF-Error and our cookie':
+      'HTTP/1.1 204 No Content\r\nX-BFF-Error: NO_SESSION\r\nSet-Cookie: bff_session=stolen\r\n\r\n',
+    '101 to another protocol':
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nSet-Cookie: bff_session=stolen\r\n\r\n',
+    '101 without Upgrade': 'HTTP/1.1 101 Switching Protocols\r\n\r\nstolen',
+  }))
+    test(`but answers ${what}`, async () => {
+      bytes = answer
+      const got = await say(
+        `GET /api/raw/ws HTTP/1.1\r\nHost: ${PUBLIC_HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: ${ORIGIN}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+      )
+      assert.match(got, /^HTTP\/1\.1 (?:200|204|502) /)
+      assert.doesNotMatch(got, /stolen|NO_SESSION/)
+    })
+})
+
+describe('request smuggling (CVE-2025-22871)', () => {
   const HEAD = `Host: ${PUBLIC_HOST}\r\n`
   const NEXT = `GET /api/open/smuggled HTTP/1.1\r\n${HEAD}\r\n`
   for (const [what, request_] of Object.entries({

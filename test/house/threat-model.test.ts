@@ -22,3 +22,21 @@ test('the threat model names every test of an advisory', () => {
     [],
   )
 })
+
+test('a test of an advisory says which: each row of an advisory names tests that name it', () => {
+  const rows = page.split('\n').filter((line) => /^\|[^|]*\|[^|]*(?:CVE|GHSA)-/.test(line))
+  assert.ok(rows.length > 60)
+  for (const row of rows) {
+    const [, , advisory = '', , here = ''] = row.split('|')
+    const ids = advisory.match(/CVE-\d{4}-\d+|GHSA(?:-\w{4}){3}/g) ?? []
+    assert.match(here, /`test\/|does not apply: |Traefik’s own/, row)
+    if (here.includes('does not apply')) continue
+    for (const [, path = ''] of here.matchAll(/`(test\/advisories\/[\w.-]+)`/g)) {
+      const text = readFileSync(join(ROOT, path), 'utf8')
+      assert.ok(
+        ids.some((id) => text.includes(id)),
+        `${path} names none of ${ids.join(', ')}`,
+      )
+    }
+  }
+})

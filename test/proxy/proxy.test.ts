@@ -31,6 +31,9 @@ before(async () => {
     both: await startRawUpstream((socket) =>
       socket.end(`${HEAD}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`),
     ),
+    hints: await startRawUpstream((socket) =>
+      socket.end(`HTTP/1.1 103 Early Hints\r\nLink: no link\r\n\r\n${HEAD}Content-Length: 2\r\n\r\nok`),
+    ),
     nonsense: await startRawUpstream((socket) => socket.end('what?\r\n\r\n')),
     hangs: await startRawUpstream(() => undefined),
   }
@@ -302,6 +305,11 @@ describe('what comes back', () => {
     await once(got, 'end')
     assert.deepEqual(hints, ['</x.css>; rel=preload'])
     assert.equal(got.trailers['x-checksum'], 'abc')
+  })
+
+  test('early hints that are none are dropped, and what comes after them passes', async () => {
+    const res = await s.client().get('/api/hints/x')
+    assert.deepEqual([res.status, await res.text()], [200, 'ok'])
   })
 
   for (const [path, status] of [
