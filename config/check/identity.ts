@@ -23,7 +23,7 @@ export const checkIdentity: Check = (c) => {
     else if (OURS.has(name.toLowerCase()))
       c.report.fault(at, {
         code: 'RESERVED_HEADER',
-        message: 'this header is one that we set ourselves, or keep from upstreams',
+        message: `\`${name}\` is one that we set ourselves, or keep from upstreams`,
         mend: 'Choose a name such as X-Department.',
       })
     seen.add(name.toLowerCase())
