@@ -28,7 +28,7 @@ export async function frontChannelLogout(r: BrowserRequest, deps: LoginDeps): Pr
 
 /** An empty page that the provider, and nobody else, may frame. §3: no cache may keep it. */
 function framed(by: readonly string[], cookies: readonly string[]): Answer {
-  const body = '<!doctype html><title>signed out</title>'
+  const body = '<!doctype html><html lang="en"><title>signed out</title>'
   return {
     status: 200,
     headers: [

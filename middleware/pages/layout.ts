@@ -7,12 +7,11 @@ const STYLE = `
 @media (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e9edf3;--soft:#a3aebd;--line:#2d3643;--go:#7fb0ff;--go-ink:#0b1220}}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;background:var(--bg);color:var(--ink);font:1rem/1.55 system-ui,sans-serif;padding:1.5rem}
-main{background:var(--card);border:1px solid var(--line);border-radius:14px;max-width:40rem;width:100%;padding:2rem}
+main{background:var(--card);border:1px solid var(--line);border-radius:14px;max-width:40rem;width:100%;padding:2rem;overflow-wrap:anywhere}
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 .75rem}
 p{margin:0 0 1rem}
 .who,footer{color:var(--soft);font-size:.9rem}
 footer{border-top:1px solid var(--line);margin-top:1.5rem;padding-top:1rem}
-footer code{overflow-wrap:anywhere}
 .actions{display:flex;flex-wrap:wrap;gap:.75rem;align-items:center}
 .actions form{margin:0}
 .choices{list-style:none;margin:0;padding:0;display:grid;gap:.75rem}
@@ -22,8 +21,15 @@ a{color:var(--go)}
 .plain{background:transparent;color:var(--go)}
 a:focus-visible,button:focus-visible{outline:3px solid var(--go);outline-offset:3px}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-table{border-collapse:collapse;width:100%;margin-bottom:1rem}
-th,td{text-align:left;padding:.5rem .5rem .5rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+.sessions{list-style:none;margin:0 0 1.5rem;padding:0}
+.sessions li{border-top:1px solid var(--line);padding:1rem 0}
+.sessions p{margin:0 0 .35rem}
+.sessions form{margin-top:.75rem}
+.badge{border:1px solid var(--line);border-radius:99px;color:var(--soft);font-size:.8rem;padding:.1rem .6rem;white-space:nowrap}
+dl{color:var(--soft);display:flex;flex-wrap:wrap;font-size:.9rem;gap:.1rem 1.25rem;margin:0}
+dl div{display:flex;gap:.4rem}
+dd{margin:0}
+time{white-space:nowrap}
 `
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
 

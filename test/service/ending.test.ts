@@ -46,7 +46,7 @@ describe("the user's own list of sessions", () => {
     for (const x of sessions) assert.match(x.created_at + x.last_seen_at, /^\d{4}-.*Z\d{4}-.*Z$/)
     const page = await here.page('/auth/sessions')
     assert.equal(page.status, 200)
-    assert.match(await page.text(), /<table>[\s\S]*End this one/)
+    assert.match(await page.text(), /<ul class="sessions">[\s\S]*End this session/)
     assert.equal((await s.client().get('/auth/sessions')).status, 401)
   })
 
