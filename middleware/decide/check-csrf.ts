@@ -1,4 +1,4 @@
-import { checkCsrfToken } from '../session/csrf.ts'
+import { checkCsrfToken, isUnnamedSelf } from '../session/csrf.ts'
 import type { Context, DecideDeps, Decision, Refuse, RequestFacts } from '../types.ts'
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
@@ -20,7 +20,8 @@ export function checkCsrf(c: Context, deps: DecideDeps): Decision | undefined {
   if (route.csrf === 'off') return undefined
   const unsafe = !SAFE.has(facts.method)
   if (!unsafe && route.csrf !== 'strict') return undefined
-  if (facts.csrf.origin !== undefined && !isOurs(facts, deps)) return refuse('foreign Origin')
+  if (facts.csrf.origin !== undefined && !isOurs(facts, deps) && !isUnnamedSelf(facts.csrf))
+    return refuse('foreign Origin')
   if (route.csrf === 'origin')
     return provesOrigin(facts, deps) ? undefined : refuse('neither Origin nor Sec-Fetch-Site says same origin')
   const token = facts.csrf.token
@@ -38,7 +39,7 @@ function isForeignFetch(f: RequestFacts, deps: DecideDeps): boolean {
 }
 
 function provesOrigin(f: RequestFacts, deps: DecideDeps): boolean {
-  if (f.csrf.origin !== undefined) return isOurs(f, deps)
+  if (f.csrf.origin !== undefined && !isUnnamedSelf(f.csrf)) return isOurs(f, deps)
   return f.csrf.site === 'same-origin'
 }
 

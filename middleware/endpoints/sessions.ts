@@ -1,7 +1,7 @@
 import { loginUrl } from '../login/addresses.ts'
 import type { LoginDeps } from '../login/deps.ts'
 import { stateOf, type Judged } from '../login/current-session.ts'
-import { checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
+import { checkCsrfToken, isUnnamedSelf, makeCsrfToken } from '../session/csrf.ts'
 import type { Answer, BrowserRequest, Handle, LiveSession } from '../types.ts'
 import { redirect } from '../login/deps.ts'
 import { currentSession, json, twoCookies } from './session.ts'
@@ -41,7 +41,7 @@ export async function endSession(r: BrowserRequest, deps: LoginDeps): Promise<An
   if (judged === 'two') return twoCookies(r, deps)
   if (judged === undefined) return signInFirst(r, deps)
   const token = r.csrf.token ?? r.body.get('csrf_token')
-  const foreign = r.csrf.origin !== undefined && !deps.now.isOurOrigin(r.csrf.origin)
+  const foreign = r.csrf.origin !== undefined && !deps.now.isOurOrigin(r.csrf.origin) && !isUnnamedSelf(r.csrf)
   if (foreign || token === undefined || !checkCsrfToken(token, judged.id, deps.cookies.csrf))
     return deps.errorAnswer({ code: 'CSRF_FAILED' }, r)
   const handle = r.path.slice(r.path.lastIndexOf('/') + 1) as Handle

@@ -69,6 +69,8 @@ export interface LoginPages {
     },
     asker: Asker,
   ): Answer
+  /** Signed out here; the page goes on to the provider by itself. */
+  leaving(p: { readonly url: string }, asker: Asker): Answer
   notSignedIn(p: { readonly loginUrl: string }, asker: Asker): Answer
   sessions(
     p: { readonly rows: readonly SessionRow[]; readonly base: string; readonly csrfToken: string },

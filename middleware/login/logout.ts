@@ -1,12 +1,12 @@
 import { providerOfSession } from '../provider/of-session.ts'
 import { readSessionCookie } from '../session/cookie.ts'
-import { CSRF_COOKIE, checkCsrfToken, makeCsrfToken } from '../session/csrf.ts'
+import { CSRF_COOKIE, checkCsrfToken, isUnnamedSelf, makeCsrfToken } from '../session/csrf.ts'
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest, LiveSession, Secret } from '../types.ts'
 import { loginOrigin, loginUrl } from './addresses.ts'
 import { judgeCookie } from './current-session.ts'
 import { makeLogoutState } from './logout-state.ts'
-import { answerJson, distinctCookies, redirect, type LoginDeps } from './deps.ts'
+import { answerJson, distinctCookies, redirect, setCookies, withHeaders, type LoginDeps } from './deps.ts'
 
 /** `GET /auth/logout`: a link must not sign anybody out, so it shows a page with a form. */
 export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
@@ -63,13 +63,19 @@ async function leave(
   return made?.direct === undefined ? signedOut(r, deps, after) : signedOut(r, deps, made.direct, made.cookies)
 }
 
-/** Form: 303 to the provider. Program: 200 with the address, since a fetch cannot follow to another site. */
+/**
+ * Form: 303 to the provider. Program: 200 with the address, since a fetch cannot follow to another site. A form of a page
+ * that does not name itself gets a page that goes on: its CSP is most likely helmet's too, whose `form-action 'self'` keeps
+ * Chromium from following a form's redirect to another site.
+ */
 function signedOut(r: BrowserRequest, deps: LoginDeps, url: string, more: readonly string[] = []): Answer {
   const cookies = [
     ...expireCookies(deps.now.settings.session, r.hostname),
     `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax; Secure`,
     ...more,
   ]
+  if (r.wants === 'navigation' && isUnnamedSelf(r.csrf) && new URL(url).origin !== r.origin)
+    return withHeaders(deps.pages.leaving({ url }, r), setCookies(cookies))
   if (r.wants === 'navigation') return redirect(url, cookies, 303)
   return answerJson({ logout_url: url }, cookies)
 }
@@ -81,7 +87,7 @@ function afterLogout(r: BrowserRequest, deps: LoginDeps): string {
 
 /** Another site's page asks: its Origin says so, or Fetch Metadata where there is none. */
 function isForeign({ csrf }: BrowserRequest, deps: LoginDeps): boolean {
-  if (csrf.origin !== undefined) return !deps.now.isOurOrigin(csrf.origin)
+  if (csrf.origin !== undefined && !isUnnamedSelf(csrf)) return !deps.now.isOurOrigin(csrf.origin)
   return csrf.site !== undefined && csrf.site !== 'same-origin' && csrf.site !== 'none'
 }
 

@@ -47,6 +47,8 @@ export interface PageParts {
   /** Origins besides our own that a form of this page may lead to, through redirects too (CSP form-action). */
   readonly formTargets?: readonly string[]
   readonly headers?: readonly (readonly [name: string, value: string])[]
+  /** Where the page goes on to at once, without JavaScript. */
+  readonly goesTo?: string
 }
 
 /**
@@ -56,9 +58,10 @@ export interface PageParts {
  */
 export function renderPage(p: PageParts): Answer {
   const csp = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; form-action ${["'self'", ...(p.formTargets ?? [])].join(' ')}; frame-ancestors 'none'; base-uri 'none'`
+  const goesTo = p.goesTo === undefined ? '' : `<meta http-equiv="refresh" content="0;url=${escapeHtml(p.goesTo)}">`
   const html = `<!doctype html>
 <html lang="${p.language}">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${escapeHtml(p.title)}</title><style>${STYLE}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">${goesTo}<title>${escapeHtml(p.title)}</title><style>${STYLE}</style></head>
 <body><main><h1>${escapeHtml(p.title)}</h1>
 ${p.body}
 </main></body>

@@ -20,6 +20,12 @@ ${form(true, words.signOutEverywhere)}</div>`
     },
     sessions: sessionsPage,
     chooseProvider,
+    leaving: (p, asker) => {
+      const language = pickLanguage(asker.acceptLanguage)
+      const words = WORDS[language]
+      const body = `<p>${escapeHtml(words.leavingText)}</p>\n<p class="actions">${link(p.url, words.goOn)}</p>`
+      return renderPage({ language, status: 200, title: words.signedOutTitle, body, goesTo: p.url })
+    },
     notSignedIn: (p, asker) => {
       const language = pickLanguage(asker.acceptLanguage)
       const words = WORDS[language]

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { SessionId } from '../types.ts'
+import type { RequestFacts, SessionId } from '../types.ts'
 
 const NONCE_BYTES = 12
 const MAC_BYTES = 24
@@ -24,6 +24,14 @@ export function checkCsrfToken(token: string, id: SessionId, keys: readonly Buff
   if (bytes.length !== NONCE_BYTES + MAC_BYTES) return false
   const nonce = bytes.subarray(0, NONCE_BYTES)
   return keys.some((key) => timingSafeEqual(bytes.subarray(NONCE_BYTES), mac(nonce, id, key)))
+}
+
+/**
+ * `Origin: null` of a page of ours: one whose Referrer-Policy is `no-referrer` (helmet's default) says no more of itself when
+ * it sends a form. Fetch Metadata still tells where the form stands, and calls a sandboxed frame or a data: page cross-site.
+ */
+export function isUnnamedSelf(csrf: Pick<RequestFacts['csrf'], 'origin' | 'site'>): boolean {
+  return csrf.origin === 'null' && csrf.site === 'same-origin'
 }
 
 function mac(nonce: Buffer, id: SessionId, key: Buffer): Buffer {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import helmet from 'helmet'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { launchBrowser } from '../../demo/launcher/index.ts'
 import { startWorld, type World } from '../../demo/world.ts'
@@ -37,6 +38,13 @@ const isLoggedOut =
   (w: World) =>
   (url: URL): boolean =>
     url.origin === w.origin && url.pathname === '/auth/logged-out'
+/** What an app gets that says `app.use(helmet())` and no more. */
+function helmetHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {}
+  const res = { setHeader: (name: string, value: string) => (headers[name] = value), removeHeader: () => undefined }
+  helmet()(undefined as never, res as never, () => undefined)
+  return headers
+}
 const result = (page: Page): Promise<string> => page.innerText('#result')
 
 for (const store of ['sqlite', 'redis'] as const) {
@@ -117,6 +125,24 @@ for (const store of ['sqlite', 'redis'] as const) {
       await page.click('main form button')
       await page.click('button[name=logout]')
       assert.ok(isLoggedOut(w)(new URL(page.url())), page.url())
+      assert.equal((await page.goto(`${w.origin}/api/auth/session`))?.status(), 401)
+      await context.close()
+    })
+
+    test('a form on a page with all of helmet’s headers signs out here and at the provider', async () => {
+      const { page, context } = await watched(browser, w)
+      await signInOn(page, w)
+      const { csrf_token: token } = (await (await page.request.get(`${w.origin}/auth/csrf`)).json()) as {
+        csrf_token: string
+      }
+      const body = `<form method="post" action="/auth/logout"><input name="csrf_token" value="${token}"><button>Out</button></form>`
+      await page.route(`${w.origin}/account`, (route) =>
+        route.fulfill({ contentType: 'text/html', headers: helmetHeaders(), body }),
+      )
+      await page.goto(`${w.origin}/account`)
+      await page.click('button')
+      await page.click('button[name=logout]')
+      await page.waitForURL(isLoggedOut(w))
       assert.equal((await page.goto(`${w.origin}/api/auth/session`))?.status(), 401)
       await context.close()
     })

@@ -173,6 +173,25 @@ describe('signing out', () => {
     assert.equal(new URL(form.headers.get('location') ?? '').origin, s.provider.issuer)
   })
 
+  test('a form of a page that names no origin (helmet’s Referrer-Policy) signs out, and a page goes on to the provider', async () => {
+    const client = await s.signIn()
+    const form = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', origin: 'null' }
+    const body = `csrf_token=${await csrf(client)}`
+    for (const site of ['cross-site', 'same-site', undefined]) {
+      const res = await client.post('/auth/logout', body, {
+        ...form,
+        ...(site === undefined ? {} : { 'sec-fetch-site': site }),
+      })
+      assert.deepEqual([res.status, code(res)], [403, 'CSRF_FAILED'], site ?? 'neither')
+    }
+    const res = await client.post('/auth/logout', body, { ...form, 'sec-fetch-site': 'same-origin' })
+    assert.equal(res.status, 200)
+    const url = /http-equiv="refresh" content="0;url=([^"]+)"/.exec(await res.text())?.[1]?.replaceAll('&#38;', '&')
+    assert.equal(new URL(url ?? '').origin, s.provider.issuer)
+    assert.equal(new URL(url ?? '').searchParams.get('post_logout_redirect_uri'), `${ORIGIN}/auth/logged-out`)
+    assert.ok(!client.cookies.has('bff_session'))
+  })
+
   test('without a session it is success', async () => {
     const res = await s.client().post('/auth/logout', '')
     assert.equal(res.status, 200)

@@ -328,6 +328,9 @@ describe('cross-site request forgery', () => {
     assert.equal(await post({ 'sec-fetch-site': 'same-origin' }), 200)
     assert.equal(await post({}), 403)
     assert.equal(await post({ origin: 'null' }), 403)
+    assert.equal(await post({ origin: 'null', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }), 403)
+    const form = { origin: 'null', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate' }
+    assert.equal(await post(form), 200, 'a form of a page with Referrer-Policy: no-referrer')
     assert.equal(await post({ origin: 'https://evil.example.com', 'sec-fetch-site': 'same-origin' }), 403)
   })
 
