@@ -35,16 +35,21 @@ export function explainCommand(
 }
 
 function linesOf(e: Explanation): string[] {
-  const row = (name: string, text: string): string => `${name.padEnd(11)} ${text}`
+  const row = (name: string, text: string): string => `${name.padEnd(11)} ${visible(text)}`
   const { route, token } = e
-  const over = (route?.['over'] ?? []) as readonly string[]
+  const over = (route?.['over'] ?? []) as readonly {
+    readonly id: string
+    readonly path: string
+    readonly host?: string
+  }[]
+  const others = over.map((r) => `${r.id} (${r.host ?? ''}${r.path})`).join(', ')
   return [
     row('request', `${e.method} ${e.url} as ${e.who}`),
     row(
       'route',
       route === undefined
         ? 'none'
-        : `${String(route['id'])} (${String(route['path'])}, auth: ${String(route['auth'])})${over.length === 0 ? '' : `, over ${over.join(', ')}`}`,
+        : `${String(route['id'])} (${typeof route['host'] === 'string' ? route['host'] : ''}${String(route['path'])}, auth: ${String(route['auth'])})${others === '' ? '' : `, over ${others}`}`,
     ),
     ...e.rules.map((r) => row('rule', `${r.holds ? 'holds' : 'FAILS'}  ${r.rule} (${r.of})`)),
     ...(token === undefined
@@ -62,6 +67,14 @@ function linesOf(e: Explanation): string[] {
     row('navigation', outcome(e.navigation)),
     row('xhr', outcome(e.xhr)),
   ]
+}
+
+/** Claims come from anywhere: none of them moves the cursor or begins a line of its own. Header values are UTF-8 bytes. */
+function visible(text: string): string {
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function outcome(o: Outcome): string {

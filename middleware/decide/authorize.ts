@@ -15,13 +15,17 @@ export function authorize(c: Context, deps: DecideDeps): Decision | undefined {
 
 /** After the token is there: any of the listed scopes must be the token's, or the machine caller's own. */
 export function authorizeScopes(c: Context, deps: DecideDeps): Decision | undefined {
-  const has = scopesOf(c, deps)
-  for (const { scopes } of rulesOf(c, deps)) {
-    if (scopes.length > 0 && !scopes.some((s) => has.includes(s)))
-      return forbid(c, `scopes: one of ${scopes.join(' ')}`)
-  }
+  for (const r of rulesOf(c, deps)) if (!hasScope(c, deps, r)) return forbid(c, scopesInWords(r))
   return undefined
 }
+
+function hasScope(c: Context, deps: DecideDeps, { scopes }: Require): boolean {
+  if (scopes.length === 0) return true
+  const has = scopesOf(c, deps)
+  return scopes.some((s) => has.includes(s))
+}
+
+const scopesInWords = ({ scopes }: Require): string => `scopes: one of ${scopes.join(' ')}`
 
 function scopesOf(c: Context, deps: DecideDeps): readonly string[] {
   const { principal, token, route } = c
@@ -49,15 +53,22 @@ export interface Judged {
   readonly holds: boolean
 }
 
-/** Every rule that is known before the token is, in order. */
+/** Every rule of the route, then every one of its service, each by itself. Scopes are those of `c.token`. */
 export function judgeRules(c: Context, deps: DecideDeps): readonly Judged[] {
-  return rulesOf(c, deps).flatMap((r, i) =>
-    [...conditionsOf(c, deps, r)].map(([rule, holds]) => ({
-      of: i === 0 ? ('route' as const) : ('service' as const),
-      rule: rule(),
-      holds,
-    })),
-  )
+  return rulesOf(c, deps).flatMap((r, i) => {
+    const { acr, maxAgeS } = strengthOf([r])
+    const strength = (rule: string, wanted: Strength): (readonly [string, boolean])[] =>
+      wanted.acr === undefined && wanted.maxAgeS === undefined
+        ? []
+        : [[rule, stepUp(c, deps, wanted) === undefined] as const]
+    const judged: (readonly [rule: string, holds: boolean])[] = [
+      ...[...conditionsOf(c, deps, r)].map(([rule, holds]) => [rule(), holds] as const),
+      ...strength(`acr: one of ${r.acr.join(', ')}`, { acr, maxAgeS: undefined }),
+      ...strength(`max_age: ${maxAgeS ?? 0}s`, { acr: undefined, maxAgeS }),
+      ...(r.scopes.length === 0 ? [] : [[scopesInWords(r), hasScope(c, deps, r)] as const]),
+    ]
+    return judged.map(([rule, holds]) => ({ of: i === 0 ? 'route' : 'service', rule, holds }) as const)
+  })
 }
 
 /** One after the other, and in words only when somebody asks: the decision stops at the first that fails. */
@@ -80,7 +91,7 @@ function* conditionsOf(
 }
 
 /** What route and service together want of the sign-in. */
-export function strengthWanted(c: Context, deps: DecideDeps): Strength {
+function strengthWanted(c: Context, deps: DecideDeps): Strength {
   return strengthOf(rulesOf(c, deps))
 }
 

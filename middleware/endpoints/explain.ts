@@ -1,40 +1,18 @@
 import { isIP } from 'node:net'
 import type { ServiceSettings } from '../../config/types.ts'
-import { secret } from '../../config/secret.ts'
-import { audienceFits, readAudiences, readScopes } from '../broker/audience.ts'
-import { authorizeScopes, judgeRules, strengthWanted, type Judged } from '../decide/authorize.ts'
+import { judgeRules, type Judged } from '../decide/authorize.ts'
 import { decide } from '../decide/decide.ts'
-import { stepUp } from '../decide/step-up.ts'
 import { statusOf } from '../decision.ts'
-import { createIdentity } from '../identity/identity.ts'
 import { METHOD } from '../mouths/common-facts.ts'
 import { passesAuthorization } from '../mouths/answer.ts'
-import { parseTarget, type Target } from '../mouths/target.ts'
+import { parseTarget } from '../mouths/target.ts'
 import { writeSessionCookie } from '../session/cookie.ts'
 import { makeCsrfToken } from '../session/csrf.ts'
-import type {
-  BearerVerdict,
-  Claims,
-  Context,
-  DecideDeps,
-  Decision,
-  EpochMs,
-  Generation,
-  Handle,
-  LiveSession,
-  RequestFacts,
-  ServiceToken,
-  SessionId,
-  TokenAnswer,
-  TokenId,
-} from '../types.ts'
+import type { Claims, Context, DecideDeps, Decision, EpochMs, Generation, RequestFacts, TokenAnswer } from '../types.ts'
+import { doubles, ID, KEYS, same, type Place, type Question, type Subject } from './explain-doubles.ts'
 
-export interface Question {
-  readonly method: string
-  readonly url: string
-  readonly claims: Claims | undefined
-  readonly ip: string | undefined
-}
+export type { Question } from './explain-doubles.ts'
+
 type Asked = Readonly<Record<'method' | 'url' | 'as' | 'claims' | 'ip', string | undefined>>
 
 /** What a request would meet, and why. Holds no secret and no token: those stand as `<token for SERVICE>`. */
@@ -56,9 +34,6 @@ export interface Outcome {
   readonly step: string
   readonly why?: string
 }
-
-const ID = 'explain-explain-explain-explain' as SessionId
-const KEYS = { session: ['explain'], csrf: [Buffer.alloc(32, 1)] }
 
 /** The question, or why it is none. `as` is short for the claim `sub`. */
 export function readQuestion(a: Asked): Question | string {
@@ -83,9 +58,9 @@ function parseClaims(text: string): Claims | undefined {
 
 /** The decision itself, run on this generation with a session that is made up: nothing is stored, asked or sent. */
 export function explain(q: Question, now: Generation, at: EpochMs): Explanation {
-  const issuer = [...now.settings.bearerIssuers.values()].find((b) => same(b.issuer.href, q.claims?.['iss']))
-  const who =
-    q.claims === undefined ? 'nobody' : `${issuer === undefined ? 'user' : 'machine'} ${String(q.claims['sub'])}`
+  const issuers = [...now.settings.bearerIssuers.values()].filter((b) => same(b.issuer.href, q.claims?.['iss']))
+  const machine = issuers.length > 0
+  const who = q.claims === undefined ? 'nobody' : `${machine ? 'machine' : 'user'} ${String(q.claims['sub'])}`
   const about = { method: q.method, url: q.url, who }
   const place = placeOf(q.url, now)
   if (typeof place === 'string') {
@@ -93,7 +68,7 @@ export function explain(q: Question, now: Generation, at: EpochMs): Explanation 
     return { ...about, rules: [], headers: [], navigation: outcome, xhr: outcome }
   }
   const run = (wants: RequestFacts['wants'], proof: boolean): Ran =>
-    ask({ q, now, place, machine: issuer !== undefined, at }, wants, proof)
+    ask({ q, now, place, issuers, machine, at }, wants, proof)
   const safe = q.method === 'GET' || q.method === 'HEAD'
   const [navigation, xhr, bare] = [run(safe ? 'navigation' : 'fetch', true), run('fetch', true), run('fetch', false)]
   const { c, deps } = xhr
@@ -110,19 +85,6 @@ export function explain(q: Question, now: Generation, at: EpochMs): Explanation 
   }
 }
 
-const same = (a: string, b: unknown): boolean => typeof b === 'string' && a.replace(/\/$/, '') === b.replace(/\/$/, '')
-
-interface Place extends Target {
-  readonly origin: string
-  readonly hostname: string
-}
-interface Subject {
-  readonly q: Question
-  readonly now: Generation
-  readonly place: Place
-  readonly machine: boolean
-  readonly at: EpochMs
-}
 interface Ran {
   readonly decision: Decision
   readonly c: Context
@@ -177,95 +139,13 @@ function factsOf({ q, place, machine }: Subject, wants: RequestFacts['wants'], p
   }
 }
 
-/** Stands in for store, broker and issuers: answers at once, from the question alone, and writes nothing. */
-function doubles({ q, now, place, at }: Subject): DecideDeps {
-  const claims = q.claims ?? {}
-  const never = (): never => {
-    throw new Error('explain touches nothing')
-  }
-  const nothing = (): void => undefined
-  const machine: BearerVerdict = {
-    kind: 'machine',
-    issuer: String(claims['iss']),
-    claims,
-    expiresAt: (at + 3_600_000) as EpochMs,
-  }
-  return {
-    now,
-    clock: { wallMs: () => at, monoMs: () => 0, sleep: never },
-    emit: nothing,
-    end: nothing,
-    touch: nothing,
-    random: (n) => new Uint8Array(n),
-    cookies: KEYS,
-    identityHeaders: createIdentity(now.settings, nothing),
-    sessions: { load: () => sessionOf(claims, place.origin, now, at) } as unknown as DecideDeps['sessions'],
-    broker: {
-      token: (_: unknown, service: string) => brokered(claims, now.settings.services.get(service), q, at),
-    } as unknown as DecideDeps['broker'],
-    bearers: { verify: () => machine },
-  }
-}
-
-function sessionOf(claims: Claims, origin: string, now: Generation, at: EpochMs): LiveSession {
-  const [name, provider] = [...now.settings.providers].find(([, p]) => same(p.issuer.href, claims['iss'])) ??
-    [...now.settings.providers][0] ?? ['default', undefined]
-  const { auth_time: authTime, acr } = claims
-  const signedInAt = typeof authTime === 'number' ? ((authTime * 1000) as EpochMs) : at
-  const until = (at + 3_600_000) as EpochMs
-  return {
-    id: ID,
-    record: {
-      v: 1,
-      handle: '<session handle>' as Handle,
-      provider: name,
-      issuer: provider?.issuer.href.replace(/\/$/, '') ?? '',
-      sub: String(claims['sub']),
-      origin,
-      createdAt: at,
-      expiresAt: until,
-      ip: '',
-      userAgent: '',
-    },
-    state: {
-      identity: claims,
-      // Without `auth_time` the sign-in is taken to be of this moment.
-      authTime: signedInAt,
-      signedInAt,
-      ...(typeof acr === 'string' ? { acr } : {}),
-      scopes: [],
-      failed: [],
-    },
-    version: 1,
-    idleUntil: until,
-    tokens: new Map(),
-    hasRefreshToken: true,
-  }
-}
-
-/** The token that the broker would try for; whether the provider gives it, only the provider knows. */
-function brokered(claims: Claims, service: ServiceSettings | undefined, q: Question, at: EpochMs): TokenAnswer {
-  if (service?.audience === undefined) return { kind: 'none', reason: 'no audience is configured for the service' }
-  const own = service.strategy === undefined || service.strategy === 'login_token' || service.strategy === 'refresh'
-  const machine = q.claims?.['iss'] !== undefined && q.claims['aud'] !== undefined
-  if (machine && own && !audienceFits(readAudiences(claims['aud']), service.audience, service.allowOtherAudiences))
-    return { kind: 'none', reason: 'the caller’s token is not for this service' }
-  const token: ServiceToken = {
-    id: 'explain' as TokenId,
-    service: service.name,
-    value: secret(`<token for ${service.name}>`),
-    type: 'Bearer',
-    audiences: [service.audience],
-    scopes: readScopes(claims) ?? service.scopes,
-    receivedAt: at,
-    expiresAt: undefined,
-  }
-  return { kind: 'token', token }
-}
-
 function routeOf(c: Context, now: Generation): Record<string, unknown> {
   const { id, path, host, auth, csrf, service } = c.route ?? {}
-  const over = now.match(c.facts).over.map((r) => r.id)
+  const over = now.match(c.facts).over.map((r) => ({
+    id: r.id,
+    path: r.path,
+    ...(r.host === undefined ? {} : { host: r.host }),
+  }))
   return {
     id,
     path,
@@ -279,21 +159,14 @@ function routeOf(c: Context, now: Generation): Record<string, unknown> {
 
 function rulesOf(c: Context, deps: DecideDeps): readonly Judged[] {
   if (c.principal === undefined) return []
-  const { acr, maxAgeS } = strengthWanted(c, deps)
-  const wanted = [
-    ...(acr === undefined ? [] : [`acr: one of ${acr.join(', ')}`]),
-    ...(maxAgeS === undefined ? [] : [`max_age: ${maxAgeS}s`]),
-  ]
-  const strength: Judged[] =
-    wanted.length === 0
-      ? []
-      : [{ of: 'route', rule: wanted.join(' and '), holds: stepUp(c, deps, { acr, maxAgeS }) === undefined }]
-  const scopes = [...(c.route?.require.scopes ?? []), ...(serviceOf(c, deps.now)?.require.scopes ?? [])]
-  const last: Judged[] =
-    scopes.length === 0
-      ? []
-      : [{ of: 'route', rule: `scopes: one of ${scopes.join(' ')}`, holds: authorizeScopes(c, deps) === undefined }]
-  return [...judgeRules(c, deps), ...strength, ...last]
+  // A rule before it may have failed: scopes are told all the same, of the token that would have come.
+  const answer = c.token === undefined && c.route?.service !== undefined ? would(deps, c.route.service) : undefined
+  return judgeRules(answer?.kind === 'token' ? { ...c, token: answer.token } : c, deps)
+}
+
+function would(deps: DecideDeps, service: string): TokenAnswer | undefined {
+  const answer = deps.broker.token({ kind: 'client' }, service, { correlationId: '' })
+  return answer instanceof Promise ? undefined : answer
 }
 
 function serviceOf(c: Context, now: Generation): ServiceSettings | undefined {
@@ -318,7 +191,9 @@ function headersOf(ran: Ran): Explanation['headers'] {
   const { decision } = ran
   if (decision.kind !== 'allow') return []
   const passes = passesAuthorization(decision) ? [['Authorization', '<the client’s own>'] as const] : []
-  return [...decision.set, ...passes]
+  // A header's value is bytes, one character each; here it is for reading.
+  const read = (v: string): string => Buffer.from(v, 'latin1').toString('utf8')
+  return [...decision.set.map(([n, v]) => [n, read(v)] as const), ...passes]
 }
 
 function codeOf(d: Decision): string | undefined {

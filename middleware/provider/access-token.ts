@@ -33,7 +33,8 @@ export async function verifyAccessToken(c: Connection, jwt: string, audience: st
   return v.claims
 }
 
-function otherToken(claims: Claims): string | undefined {
+/** Which other token of the issuer's these claims are of; undefined: they may be an access token's. */
+export function otherToken(claims: Claims): string | undefined {
   const { sub, typ, token_use: use } = claims
   if (typeof sub !== 'string' || sub === '' || sub.length > 255) return 'sub is no subject'
   const found = OTHERS.find((name) => name in claims)

@@ -8,7 +8,7 @@ import { secret } from '../../config/secret.ts'
 import type { ServerSettings } from '../../config/types.ts'
 import type { RawRequest } from '../../middleware/types.ts'
 import { send } from '../support/client.ts'
-import { ORDERS, startService, type Service } from '../support/service.ts'
+import { BILLING, ORDERS, startService, type Service } from '../support/service.ts'
 
 const CLI = join(import.meta.dirname, '..', '..', 'cli.ts')
 const run = promisify(execFile)
@@ -20,8 +20,8 @@ interface Outcome {
   why?: string
 }
 interface Explained {
-  route?: { id: string; over: string[] }
-  rules: { rule: string; holds: boolean }[]
+  route?: { id: string; over: { id: string; path: string; host?: string }[] }
+  rules: { of: string; rule: string; holds: boolean }[]
   token?: Record<string, unknown>
   headers: [string, string][]
   csrf?: { mode: string; withoutProof: string }
@@ -33,12 +33,34 @@ let s: Service
 before(async () => {
   s = await startService({
     settings: (x) =>
-      Object.assign(x, { bearer_issuers: { partner: { issuer: 'https://partner.example.com', audience: ORDERS } } }),
+      Object.assign(x, {
+        bearer_issuers: {
+          partner: { issuer: 'https://partner.example.com', audience: ORDERS },
+          other: { issuer: 'https://other.example.com', audience: ORDERS },
+        },
+        identity_headers: { assertion: { enabled: true } },
+        service_tokens: {
+          ...(x['service_tokens'] as object),
+          strict: {
+            audience: BILLING,
+            scopes: ['api.read'],
+            require: { acr: ['gold', 'silver'], max_age: '1h', scopes: ['api.write'] },
+          },
+          exchanged: { audience: BILLING, strategy: 'token_exchange' },
+        },
+      }),
     routes: (r) =>
       r.routes.push(
         { id: 'admin', path: '/orders/admin/*', target_service: 'orders', require: { groups: ['admins'] } },
         { id: 'pay', path: '/pay', require: { acr: ['gold'], max_age: '5m' } },
         { id: 'office', path: '/office', require: { networks: ['10.0.0.0/8'] } },
+        {
+          id: 'strict',
+          path: '/strict',
+          target_service: 'strict',
+          require: { acr: ['gold'], scopes: ['api.read'], groups: ['staff'] },
+        },
+        { id: 'swapped', path: '/swapped', target_service: 'exchanged', bearer: ['partner'] },
         { id: 'robots', path: '/robots', target_service: 'orders', bearer: ['partner'] },
       ),
   })
@@ -58,7 +80,7 @@ describe('explain', () => {
       as: 'alice',
       claims: '{"groups":["admins"],"email":"a@example.com"}',
     })
-    assert.deepEqual([e.route?.id, e.route?.over], ['admin', ['orders']])
+    assert.deepEqual([e.route?.id, e.route?.over], ['admin', [{ id: 'orders', path: '/orders/*' }]])
     assert.deepEqual(e.rules, [{ of: 'route', rule: 'groups: one of admins', holds: true }])
     assert.deepEqual([e.token?.['service'], e.token?.['audience']], ['orders', ORDERS])
     const headers = new Map(e.headers)
@@ -115,6 +137,54 @@ describe('explain', () => {
     assert.equal(new Map(e.headers).has('X-Session-ID'), false)
   })
 
+  test('a machine is let in by the issuers of the route alone, with an audience of theirs, and no token that is none', async () => {
+    const why = async (claims: object, path = '/robots'): Promise<unknown> => {
+      const e = await ask('GET', path, { as: 'robot', claims: JSON.stringify(claims) })
+      return e.xhr.status === 200 ? 200 : [e.xhr.code, e.xhr.why]
+    }
+    const iss = 'https://partner.example.com'
+    assert.equal(await why({ iss, aud: [ORDERS, 'x'].slice(0, 1) }), 200)
+    assert.deepEqual(await why({ iss: 'https://other.example.com' }), ['NO_SESSION', 'iss is no issuer of this route'])
+    assert.deepEqual(await why({ iss, aud: 'x' }), ['NO_SESSION', 'aud has not the audience of this issuer'])
+    assert.deepEqual(await why({ iss, exp: 1 }), ['NO_SESSION', 'expired'])
+    assert.deepEqual(await why({ iss, nonce: 'n' }), ['NO_SESSION', 'nonce: this is no access token'])
+    assert.match(String(await why({ iss }, '/swapped')), /NO_TOKEN_AVAILABLE,.*another issuer/)
+  })
+
+  test('each rule is its own, of the route or of the service, and is told whatever failed before it', async () => {
+    const e = await ask('GET', '/strict', { as: 'alice', claims: '{"acr":"silver","scope":"api.read"}' })
+    assert.deepEqual(
+      e.rules.map((r) => [r.of, r.rule, r.holds]),
+      [
+        ['route', 'groups: one of staff', false],
+        ['route', 'acr: one of gold', false],
+        ['route', 'scopes: one of api.read', true],
+        ['service', 'acr: one of gold, silver', true],
+        ['service', 'max_age: 3600s', true],
+        ['service', 'scopes: one of api.write', false],
+      ],
+    )
+  })
+
+  test('tells of the assertion, and takes any claims for what they are: data', async () => {
+    const claims = JSON.stringify({
+      sub: 'a\u0000\r\nX-Evil: 1',
+      name: 'Zoë',
+      email: { x: 1 },
+      groups: [['n'], 7, null, 'ä,b', 'c'],
+    })
+    for (const text of [claims, claims.replace('{', '{"__proto__":{"acr":"gold"},"constructor":"x",')]) {
+      const e = await ask('GET', '/orders/1', { claims: text })
+      const headers = new Map(e.headers)
+      assert.equal(headers.get('X-User-ID'), undefined)
+      assert.equal(headers.get('X-User-Email'), undefined)
+      assert.equal(headers.get('X-User-Groups'), '7,c')
+      assert.equal(headers.get('X-User-Name'), 'Zoë')
+      assert.equal(headers.get('X-Identity-Assertion'), '<assertion for orders>')
+      assert.equal((await ask('GET', '/pay', { claims: text })).xhr.status, 401)
+    }
+  })
+
   test('refuses a foreign Host, and a question that is none', async () => {
     for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example'])
       assert.equal((await send(`${s.adminUrl}/explain?url=/`, { headers: { host } })).status, 403, host)
@@ -161,12 +231,14 @@ describe('explain', () => {
       s.dir,
     ]
     const { stdout } = await run(process.execPath, argv)
-    assert.match(stdout, /^route +admin \(\/orders\/admin\/\*, auth: session\), over orders$/m)
+    assert.match(stdout, /^route +admin \(\/orders\/admin\/\*, auth: session\), over orders \(\/orders\/\*\)$/m)
     assert.match(stdout, /^rule +FAILS +groups: one of admins/m)
     assert.match(stdout, /^xhr +403 FORBIDDEN at authorize: groups: one of admins$/m)
     const json = JSON.parse((await run(process.execPath, [...argv, '--json'])).stdout) as Explained
     assert.equal(json.route?.id, 'admin')
     assert.ok(!stdout.includes('demo-only'))
+    const evil = [CLI, 'explain', 'GET', '/orders/1', '--as', 'a\u001b[2J\nxhr 200', '--config', s.dir]
+    assert.doesNotMatch((await run(process.execPath, evil)).stdout, /\u001b|^xhr 200/m)
     const wrong = await run(process.execPath, [CLI, 'explain', 'GET']).catch((e: unknown) => e as { code: number })
     assert.equal((wrong as { code: number }).code, 2)
   })
