@@ -180,13 +180,7 @@ function background(p: Parts, flight: Promise<unknown>): void {
 }
 
 function providerFor(p: Parts, subject: Subject): Provider | undefined {
+  if (subject.kind === 'session') return p.providerOf(subject.session)
   const all = [...p.o.providers.values()]
-  switch (subject.kind) {
-    case 'session':
-      return p.providerOf(subject.session)
-    case 'bearer':
-      return all.find((x) => x.issuer() === subject.issuer) ?? all[0]
-    case 'client':
-      return all[0]
-  }
+  return subject.kind === 'client' ? all[0] : (all.find((x) => x.issuer() === subject.issuer) ?? all[0])
 }

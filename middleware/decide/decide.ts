@@ -28,16 +28,17 @@ export function decide(facts: RequestFacts, deps: DecideDeps): Maybe<Decision> {
 
 function runFrom(start: number, c: Context, deps: DecideDeps): Maybe<Decision> {
   for (let i = start; i < STEPS.length; i++) {
-    const [name, step] = STEPS[i] ?? []
-    if (name === undefined || step === undefined) break
+    const pair = STEPS[i]
+    if (pair === undefined) break
+    const step = pair[1]
     const result = step(c, deps)
     if (result instanceof Promise) {
       return result.then((decided) => {
-        deps.watch?.(name, c)
+        deps.watch?.(pair[0], c)
         return decided ?? runFrom(i + 1, c, deps)
       })
     }
-    deps.watch?.(name, c)
+    deps.watch?.(pair[0], c)
     if (result !== undefined) return result
   }
   // No step said yes: that is a no.

@@ -57,6 +57,8 @@ function hostForms(u: PublicUrl): string[] {
   return u.port === '' ? [u.hostname, `${u.hostname}:${DEFAULT_PORT[u.protocol]}`] : [`${u.hostname}:${u.port}`]
 }
 
+const MOST_JUDGED = 100
+
 function compileLooksPublic(urls: readonly PublicUrl[]): (host: string) => boolean {
   const exact = Map.groupBy(
     urls.filter((u) => !u.wildcard),
@@ -66,7 +68,7 @@ function compileLooksPublic(urls: readonly PublicUrl[]): (host: string) => boole
     urls.filter((u) => u.wildcard),
     (u) => u.hostname.slice(1),
   )
-  return (host) => {
+  const judge = (host: string): boolean => {
     const lower = host.toLowerCase()
     const hostname = lower.replace(/:[^\]]*$/, '').replace(/\.$/, '')
     const port = /:(\d+)$/.exec(lower)?.[1] ?? ''
@@ -78,6 +80,15 @@ function compileLooksPublic(urls: readonly PublicUrl[]): (host: string) => boole
     for (let dot = hostname.indexOf('.'); below.size > 0 && dot !== -1; dot = hostname.indexOf('.', dot + 1))
       if (below.get(hostname.slice(dot))?.some(counts) === true) return true
     return false
+  }
+  // A gateway asks under one or two names.
+  const judged = new Map<string, boolean>()
+  return (host) => {
+    const before = judged.get(host)
+    if (before !== undefined) return before
+    const is = judge(host)
+    if (judged.size < MOST_JUDGED && host.length <= 256) judged.set(host, is)
+    return is
   }
 }
 

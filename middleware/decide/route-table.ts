@@ -36,14 +36,13 @@ export function compileRoutes(routes: readonly Route[]): (f: Wanted) => RouteMat
     if (hidesCase(folded, f.path, first)) return { won: undefined, barred: 'case', rest: '', over: [] }
     if (first === undefined) return { won: undefined, rest: '', over: [] }
     const won = first.routes.find((r) => r.methods.length === 0 || r.methods.includes(f.method))
-    return {
-      won,
-      ...(won === undefined ? { barred: 'method' as const } : {}),
-      rest: first.wildcard ? restOf(f.path, first.pattern) : '',
-      over: candidates.slice(1).flatMap((l) => l.routes),
-    }
+    const rest = first.wildcard ? restOf(f.path, first.pattern) : ''
+    const over = candidates.length === 1 ? NOBODY : candidates.slice(1).flatMap((l) => l.routes)
+    return won === undefined ? { won, barred: 'method', rest, over } : { won, rest, over }
   }
 }
+
+const NOBODY: readonly Route[] = []
 
 function addRoute(table: Table, route: Route): void {
   const wildcard = route.path.endsWith('/*')
@@ -82,7 +81,8 @@ function holdsOn({ host }: Leaf, hostname: string): boolean {
 function candidatesFor(table: Table, f: Wanted): Leaf[] {
   const found: Leaf[] = []
   const take = (leaves: readonly Leaf[] | undefined): void => {
-    for (const leaf of leaves ?? []) if (holdsOn(leaf, f.hostname)) found.push(leaf)
+    if (leaves === undefined) return
+    for (const leaf of leaves) if (holdsOn(leaf, f.hostname)) found.push(leaf)
   }
   take(table.exact.get(f.path))
   let prefix: string = f.path

@@ -56,8 +56,12 @@ export function stateOf(s: LiveSession, hostname: string, deps: Pick<DecideDeps,
 
 /** A host-only session of one host says nothing on another; with cookie_domain all hosts below it share. */
 function sharesCookie(s: LiveSession, domain: string | undefined, hostname: string): boolean {
-  const opened = s.record.origin.slice(s.record.origin.indexOf('://') + 3).replace(/:\d+$/, '')
-  if (opened === hostname) return true
-  const under = (host: string): boolean => domain !== undefined && (host === domain || host.endsWith(`.${domain}`))
+  const { origin } = s.record
+  const at = origin.indexOf('://') + 3
+  const end = at + hostname.length
+  if (origin.startsWith(hostname, at) && (origin.length === end || /^:\d+$/.test(origin.slice(end)))) return true
+  if (domain === undefined) return false
+  const opened = origin.slice(at).replace(/:\d+$/, '')
+  const under = (host: string): boolean => host === domain || host.endsWith(`.${domain}`)
   return under(opened) && under(hostname)
 }

@@ -6,6 +6,8 @@ import { isIP } from 'node:net'
  * (RFC 5952). Undefined for anything else.
  */
 export function parseAddress(text: string): string | undefined {
+  // What most of them are.
+  if (isIP(text) === 4) return text
   const inner = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(text)?.[1] ?? text
   const address = inner.replace(/%[\w.~-]{1,32}$/, '')
   const family = isIP(address)

@@ -59,16 +59,24 @@ export function forwardedAddress(
   source: { readonly header: string; readonly hops: number },
 ): string | undefined {
   const lines = raw.all(source.header.toLowerCase())
-  if (lines.length === 0) return undefined
+  const [only] = lines
+  if (only === undefined) return undefined
+  // What most gateways send: one address.
+  if (lines.length === 1 && source.hops === 1 && !only.includes(',')) return parseAddress(only.trim())
   const list = lines.join(',').split(',')
   return parseAddress(list[list.length - source.hops]?.trim() ?? '')
 }
 
 /** W3C Trace Context: the trace id names a request through every service; else we make one of the same shape. */
 export function correlationId(raw: RawRequest, random: (bytes: number) => Uint8Array): string {
-  const given = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(raw.all('traceparent')[0] ?? '')?.[1]
+  const traceparent = raw.all('traceparent')[0]
+  const given =
+    traceparent === undefined
+      ? undefined
+      : /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent)?.[1]
   if (given !== undefined && !/^0+$/.test(given)) return given
-  return Buffer.from(random(16)).toString('hex')
+  const bytes = random(16)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
 }
 
 const ONCE = ['origin', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest', CSRF_HEADER] as const
@@ -118,13 +126,14 @@ export function readCookies(lines: readonly string[], sessionName: string): Cook
   for (const line of lines) size += line.length
   if (size > MAX_COOKIES) return 'too_large'
   const session: string[] = []
-  const rest: string[] = []
+  let forUpstream = ''
   eachCookie(lines, (name, value, pair) => {
     if (name === sessionName) {
       if (!session.includes(value)) session.push(value)
-    } else if (!isOurCookie(name, sessionName) && !namesOurs(pair, sessionName)) rest.push(pair)
+    } else if (!isOurCookie(name, sessionName) && !namesOurs(pair, sessionName))
+      forUpstream = forUpstream === '' ? pair : `${forUpstream}; ${pair}`
   })
-  return { session, forUpstream: rest.join('; ') }
+  return { session, forUpstream }
 }
 
 /**
@@ -143,10 +152,11 @@ function namesOurs(pair: string, sessionName: string): boolean {
 
 /** Cookie names of ours, and names that another parser could take for them. */
 export function isOurCookie(name: string, sessionName: string): boolean {
-  const plain = name.replace(/^__(?:host|secure)-/i, '').toLowerCase()
-  return (
-    plain === sessionName.replace(/^__(?:host|secure)-/i, '').toLowerCase() ||
-    plain === CSRF_COOKIE ||
-    plain.startsWith('bff_login')
-  )
+  const plain = plainName(name)
+  return plain === plainName(sessionName) || plain === CSRF_COOKIE || plain.startsWith('bff_login')
+}
+
+/** Without the prefixes that tell browsers something, in lower case. */
+function plainName(name: string): string {
+  return (name.startsWith('__') ? name.replace(/^__(?:host|secure)-/i, '') : name).toLowerCase()
 }

@@ -68,18 +68,27 @@ function checkDoor(raw: RawRequest, now: Generation): string | undefined {
   return undefined
 }
 
-const compiled = new WeakMap<Generation, (name: string) => boolean>()
+/** Header names that were found harmless: clients send the same few dozen, and each costs two regular expressions. */
+const MOST_HARMLESS = 1000
+const compiled = new WeakMap<
+  Generation,
+  { readonly isAlias: (name: string) => boolean; readonly harmless: Set<string> }
+>()
 
 /**
  * Another spelling of a name of ours (`X_User_ID`, CVE-2025-64484) or of Traefik's (`X_Forwarded_Proto`, CVE-2026-39858).
  * Traefik passes it on beside ours unless its regex or entry point says otherwise, and some upstreams fold both into one.
  */
 function checkAliases(raw: RawRequest, now: Generation): string | undefined {
-  let isAlias = compiled.get(now)
-  if (isAlias === undefined) compiled.set(now, (isAlias = compileOurHeaders(now.settings).isAlias))
-  for (const name of raw.names())
-    if (isAlias(name) || (/[^a-z0-9-]/.test(name) && /^x[^a-z0-9](?:forwarded|real[^a-z0-9]ip)/.test(name)))
+  let known = compiled.get(now)
+  if (known === undefined)
+    compiled.set(now, (known = { isAlias: compileOurHeaders(now.settings).isAlias, harmless: new Set() }))
+  for (const name of raw.names()) {
+    if (known.harmless.has(name)) continue
+    if (known.isAlias(name) || (/[^a-z0-9-]/.test(name) && /^x[^a-z0-9](?:forwarded|real[^a-z0-9]ip)/.test(name)))
       return 'a header name that is an alias of ours'
+    if (name.length <= 64 && known.harmless.size < MOST_HARMLESS) known.harmless.add(name)
+  }
   return undefined
 }
 

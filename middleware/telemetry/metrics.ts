@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, Gauge, type Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { BffEvent } from '../types.ts'
 
 export interface Metrics {
@@ -30,12 +30,7 @@ export function createMetrics(): Metrics {
       waiting.clear()
     },
   })
-  const duration = new Histogram({
-    name: 'bff_decision_duration_seconds',
-    help: 'Time from facts to decision',
-    buckets: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
-    registers,
-  })
+  const observeDuration = createDurations(registry)
   const refreshes = new Counter({
     name: 'bff_token_refreshes_total',
     help: 'Calls for a service token',
@@ -100,11 +95,48 @@ export function createMetrics(): Metrics {
     decision: (mouth, outcome, code, seconds) => {
       const key = `${mouth}|${outcome}|${code}`
       waiting.set(key, (waiting.get(key) ?? 0) + 1)
-      duration.observe(seconds)
+      observeDuration(seconds)
     },
     setStoreUp: (up) => storeUp.set(up ? 1 : 0),
     setProviderUp: (provider, up) => providerUp.set({ provider }, up ? 1 : 0),
     text: () => registry.metrics(),
     contentType: registry.contentType,
+  }
+}
+
+const BUCKETS_S = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+
+/**
+ * The histogram of decisions. It is counted in an array, since the library's `observe` costs a twentieth of a warm check,
+ * and told in the library's form when somebody asks.
+ */
+function createDurations(registry: Registry): (seconds: number) => void {
+  const name = 'bff_decision_duration_seconds'
+  const counts = new Float64Array(BUCKETS_S.length + 1)
+  let sum = 0
+  const told: () => Promise<object> = async () => {
+    let total = 0
+    const values = [...counts].map((n, i) => {
+      total += n
+      return { metricName: `${name}_bucket`, labels: { le: BUCKETS_S[i] ?? '+Inf' }, value: total }
+    })
+    return {
+      name,
+      help: 'Time from facts to decision',
+      type: 'histogram',
+      aggregator: 'sum',
+      values: [
+        ...values,
+        { metricName: `${name}_sum`, labels: {}, value: sum },
+        { metricName: `${name}_count`, labels: {}, value: total },
+      ],
+    }
+  }
+  registry.registerMetric({ name, get: told } as unknown as Histogram)
+  return (seconds) => {
+    let i = 0
+    while (i < BUCKETS_S.length && seconds > (BUCKETS_S[i] ?? 0)) i++
+    counts[i] = (counts[i] ?? 0) + 1
+    sum += seconds
   }
 }

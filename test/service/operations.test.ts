@@ -40,7 +40,8 @@ describe('the admin listener', () => {
     const metrics = await (await get(`${s.adminUrl}/metrics`)).text()
     assert.match(metrics, /bff_decisions_total\{mouth="traefik",outcome="refuse",code="NO_SESSION"\} 1/)
     for (const name of [
-      'bff_decision_duration_seconds_bucket',
+      'bff_decision_duration_seconds_bucket{le="+Inf"} 1',
+      'bff_decision_duration_seconds_count 1',
       'bff_token_refreshes_total',
       'bff_sessions_ended_total',
       'bff_store_up 1',
