@@ -10,6 +10,7 @@ import { createClient } from 'redis'
 import { loadConfig } from '../../config/load.ts'
 import { startRedis, type Redis } from '../../demo/launcher/index.ts'
 import { median, rounded, startGenerator, usage, type Generator } from './load/client.ts'
+import { goal, report } from './load/goals.ts'
 import { openSeeder, type Kind } from './load/seed.ts'
 import { checkHeaders, startProviderFor, startServiceProcess, type ServiceProcess } from './load/service.ts'
 
@@ -25,6 +26,11 @@ interface Site {
   readonly memory: () => Promise<number>
   readonly seed: (count: number, kind: Kind, file: string) => Promise<void>
   stop(): Promise<void>
+}
+
+interface Measured {
+  readonly warm_cpu_us: number
+  readonly beside_cpu_us: number
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'bff-growth-'))
@@ -56,7 +62,17 @@ try {
     sizes.push({ sessions: size, seeded_in_s: seededS, ...(await measure(growing, beside, size)) })
     console.error(JSON.stringify(sizes.at(-1)))
   }
-  console.log(JSON.stringify({ bytes_per_session: bytes, sizes }))
+  const last = sizes.at(-1)
+  report(
+    'growth',
+    { bytes_per_session: bytes, sizes },
+    goal(
+      `sessions: a check among ${(last?.sessions ?? 0).toLocaleString('en')} / among 1,000, processor time`,
+      last === undefined ? undefined : last.warm_cpu_us / last.beside_cpu_us,
+      'most',
+      1.1,
+    ),
+  )
 } finally {
   load.stop()
   for (const s of sites) await s.stop()
@@ -99,7 +115,11 @@ async function bytesEach(site: Site, kind: Kind, count: number): Promise<number>
 }
 
 /** A fixed warm set of 1,000 in the store of `size` against the same in the small store; then all of them, at random. */
-async function measure(growing: Site, beside: Site, size: number): Promise<object> {
+async function measure(
+  growing: Site,
+  beside: Site,
+  size: number,
+): Promise<Measured & Readonly<Record<string, unknown>>> {
   const rates: Record<'warm' | 'beside' | 'spread', number[]> = { warm: [], beside: [], spread: [] }
   const cpuUs: typeof rates = { warm: [], beside: [], spread: [] }
   let latency: object = {}

@@ -1,41 +1,47 @@
 /**
- * `npm run bench -- revocation [rounds]`: a sign-out on one of three replicas on one Valkey: how long until every other one,
- * which held the session warm, refuses it? The replicas share this process and its event loop, so the figures are an upper
- * bound of what separate processes would show but for the network.
+ * `npm run bench -- revocation [rounds]`: a sign-out on one of three replicas on one Valkey, each a process of its own: how long
+ * until every other one, which held the session warm, refuses it? Provider and client share this process.
  */
-import { startRedis } from '../../demo/launcher/index.ts'
-import { ORIGIN, startService, type Service } from '../support/service.ts'
-import type { Client } from '../support/client.ts'
+import { send, type Client } from '../support/client.ts'
+import { ORIGIN } from '../support/service.ts'
+import { report } from './load/goals.ts'
+import { checkHeaders, signIn, type ServiceProcess } from './load/service.ts'
+import { inWorld } from './load/world.ts'
 
 const rounds = Number(process.argv[2] ?? 100)
-const redis = await startRedis()
-const first = await startService({ store: redis.url })
-const others = await Promise.all([1, 2].map(() => startService({ store: redis.url, issuer: first.provider.issuer })))
-try {
+
+await inWorld(async (w) => {
+  const [first, ...others] = await Promise.all([w.ours(), w.ours(), w.ours()])
   const afterAnswer: number[] = []
   const afterAsking: number[] = []
   for (let i = 0; i < rounds; i++) {
-    const client = await first.signIn()
-    for (const s of [first, ...others, ...others]) await expectStatus(s, client, 200)
-    const asked = performance.now()
+    const client = await signIn(first.client(), '/auth/login', w.provider)
     const cookie = client.header('/')
+    for (const s of [first, ...others, ...others]) await expectStatus(s, cookie, 200)
+    const asked = performance.now()
     await signOut(client)
     const answered = performance.now()
     const seen = await Promise.all(others.map((s) => refusedAt(s, cookie)))
     afterAsking.push(Math.max(...seen) - asked)
     afterAnswer.push(Math.max(...seen) - answered)
   }
-  console.log(
-    JSON.stringify({ replicas: 3, rounds, ms_after_asking: spread(afterAsking), ms_after_answer: spread(afterAnswer) }),
-  )
-} finally {
-  for (const s of [first, ...others]) await s.stop()
-  await redis.stop()
+  const figures = { ms_after_asking: spread(afterAsking), ms_after_answer: spread(afterAnswer) }
+  console.error(`\na sign-out on one replica, refused by the two others (${rounds} times)`)
+  for (const [what, q] of Object.entries(figures))
+    console.error(`${what.padEnd(18)}p50 ${q.p50}  p99 ${q.p99}  most ${q.max}`)
+  report('revocation', { replicas: 3, rounds, ...figures })
+})
+
+async function check(s: ServiceProcess, cookie: string): Promise<number> {
+  const res = await send(`http://127.0.0.1:${s.port('main')}/auth/verify`, {
+    headers: { ...checkHeaders('/plain/1'), cookie },
+  })
+  return res.status
 }
 
-async function expectStatus(s: Service, client: Client, status: number): Promise<void> {
-  const res = await s.verify('/plain/1', { client })
-  if (res.status !== status) throw new Error(`verify answered ${res.status} instead of ${status}`)
+async function expectStatus(s: ServiceProcess, cookie: string, wanted: number): Promise<void> {
+  const status = await check(s, cookie)
+  if (status !== wanted) throw new Error(`verify answered ${status} instead of ${wanted}`)
 }
 
 async function signOut(client: Client): Promise<void> {
@@ -50,10 +56,10 @@ async function signOut(client: Client): Promise<void> {
 }
 
 /** When the first refusal arrived; 5 s without one is a failure, not a figure. */
-async function refusedAt(s: Service, cookie: string): Promise<number> {
+async function refusedAt(s: ServiceProcess, cookie: string): Promise<number> {
   const limit = performance.now() + 5000
   while (performance.now() < limit) {
-    const { status } = await s.verify('/plain/1', { headers: { cookie } })
+    const status = await check(s, cookie)
     if (status === 401) return performance.now()
     if (status !== 200) throw new Error(`verify answered ${status}`)
   }

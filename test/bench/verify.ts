@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { startRedis } from '../../demo/launcher/index.ts'
 import { startGenerator, startRival, usage } from './load/client.ts'
 import { compare, printTable, ratio, type Contender } from './load/compare.ts'
+import { goal, report } from './load/goals.ts'
 import { OAUTH2_PROXY_CLIENT, startOauth2Proxy } from './load/oauth2-proxy.ts'
 import { checkHeaders, signIn, startProviderFor, startServiceProcess, type ServiceProcess } from './load/service.ts'
 import { Client } from '../support/client.ts'
@@ -75,9 +76,10 @@ try {
   ]
   const figures = await compare(load, contenders, { rounds, requests: 4000, warmUp: 12_000 })
   printTable('verify over HTTP/1.1, 16 connections', figures)
-  console.log(
-    JSON.stringify({
-      bench: 'verify',
+  const over = (b: string): number | undefined => ratio(figures, 'ours, Redis', b)?.per_s
+  report(
+    'verify',
+    {
       figures,
       ratios: {
         ours_over_bare: ratio(figures, 'ours, Redis', 'node:http, does nothing'),
@@ -87,7 +89,12 @@ try {
         sqlite_over_redis: ratio(figures, 'ours, SQLite', 'ours, Redis'),
       },
       rss_mb: Object.fromEntries(contenders.map((c) => [c.name, Math.round(usage(c.pids[0] ?? 0).rssMb)])),
-    }),
+    },
+    [
+      ...goal('verify over HTTP/1.1: ours / node:http', over('node:http, does nothing'), 'least', 0.6),
+      ...goal('verify over HTTP/1.1: ours / oauth2-proxy', over('oauth2-proxy, Redis'), 'least', 2),
+      ...goal('verify over HTTP/1.1: ours / Express + express-session', over('Express + express-session'), 'least', 2),
+    ],
   )
 } finally {
   for (const end of ends.reverse()) await end()

@@ -33,3 +33,10 @@ export function report(bench: string, figures: object, goals: readonly Goal[] = 
   printGoals(goals)
   console.log(JSON.stringify({ bench, ...figures, goals }))
 }
+
+/** The table of a bench that has few figures: a line each. */
+export function printFields(figures: unknown, path = ''): void {
+  if (typeof figures !== 'object' || figures === null || Array.isArray(figures))
+    console.error(`${path.padEnd(44)}${Array.isArray(figures) ? figures.join(' ') : String(figures)}`)
+  else for (const [key, value] of Object.entries(figures)) printFields(value, path === '' ? key : `${path} ${key}`)
+}
