@@ -130,7 +130,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     unsupportedGrants: long.unsupportedGrants,
   }
   const { enabled } = settings.identity.assertion
-  const assertion = enabled ? createAssertion(settings, long.assertionKeys, () => long.clock.wallMs()) : undefined
+  const assertion = enabled ? createAssertion(settings, long.assertionKeys, () => long.clock.wallMs(), emit) : undefined
   const base = settings.server.basePath
   const verifyDeps: VerifyDeps = {
     ...shared,

@@ -1,9 +1,9 @@
 import { sign } from 'node:crypto'
 import type { PublicUrl, Settings } from '../../config/types.ts'
-import type { Claims, EpochMs, LiveSession } from '../types.ts'
+import type { Claims, Emit, EpochMs, LiveSession } from '../types.ts'
 import type { AssertionKey } from './assertion-keys.ts'
 import { claimAt, groupsOf, textsOf } from './claims.ts'
-import { PRESETS } from './header-names.ts'
+import { ASSERTION_HEADER, PRESETS } from './header-names.ts'
 
 /** Who is told of: what a user's session and a machine's token have in common. */
 export interface Who {
@@ -36,14 +36,19 @@ const MAX_KEPT = 10_000
  *
  * @param keys the first signs.
  */
-export function createAssertion(settings: Settings, keys: readonly AssertionKey[], now: () => EpochMs): Assertion {
+export function createAssertion(
+  settings: Settings,
+  keys: readonly AssertionKey[],
+  now: () => EpochMs,
+  emit: Emit,
+): Assertion {
   const key = keys[0]
   if (key === undefined) throw new Error('no key to sign assertions with')
   const { ttlMs } = settings.identity.assertion
   const kept = new Map<string, Kept>()
   const header = encode({ alg: 'ES256', typ: ASSERTION_TYPE, kid: key.public.kid })
   const make = (who: Who, service: string | undefined, at: EpochMs): string => {
-    const text = `${header}.${encode(buildClaims(who, service, settings, at))}`
+    const text = `${header}.${encode(buildClaims(who, service, settings, at, emit))}`
     const signature = sign('sha256', Buffer.from(text), { key: key.private, dsaEncoding: 'ieee-p1363' })
     return `${text}.${signature.toString('base64url')}`
   }
@@ -66,7 +71,7 @@ export function createAssertion(settings: Settings, keys: readonly AssertionKey[
 
 const encode = (o: object): string => Buffer.from(JSON.stringify(o)).toString('base64url')
 
-function buildClaims(who: Who, service: string | undefined, settings: Settings, at: EpochMs): Claims {
+function buildClaims(who: Who, service: string | undefined, settings: Settings, at: EpochMs, emit: Emit): Claims {
   const iat = Math.floor(at / 1000)
   const issuer = issuerOf(settings.server.publicUrls)
   const state = who.session?.state
@@ -81,24 +86,45 @@ function buildClaims(who: Who, service: string | undefined, settings: Settings, 
     idp_iss: who.issuer,
     ...(state === undefined ? {} : { auth_time: Math.floor(state.authTime / 1000) }),
     ...(state?.acr === undefined ? {} : { acr: state.acr }),
-    ...chosenClaims(who, service, settings),
+    ...chosenClaims(who, service, settings, emit),
   }
 }
 
 /** What is said already, and no claim of the provider's may say otherwise. */
 const RESERVED = new Set(['iss', 'aud', 'sub', 'sid', 'iat', 'exp', 'nbf', 'jti', 'idp_iss', 'auth_time', 'acr'])
 
-function chosenClaims(who: Who, service: string | undefined, settings: Settings): Claims {
+/** What the chosen claims may take as JSON: with the rest of it, an assertion stays below the 8 KB of one header line. */
+const MAX_CLAIMS_BYTES = 4096
+
+function chosenClaims(who: Who, service: string | undefined, settings: Settings, emit: Emit): Claims {
   const chosen: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  let left = MAX_CLAIMS_BYTES
   for (const path of settings.identity.assertion.claims) {
     if (RESERVED.has(path) || !isTold(path, service, settings)) continue
     if (path === 'email' && saysUnverified(who.claims)) continue
     const groups = path === 'groups' ? groupsOf(who.claims, settings.identity.groupsClaim) : undefined
     const value = groups === undefined ? claimAt(who.claims, path) : groups.length === 0 ? undefined : groups
-    if (value !== undefined && value !== null) chosen[path] = value
+    if (value === undefined || value === null) continue
+    const said = fitting(value, left - path.length)
+    if (said !== value)
+      emit({ name: 'header_dropped', fields: { header: ASSERTION_HEADER, claim: path, why: 'too long' } })
+    if (said === undefined) continue
+    chosen[path] = said
+    left -= path.length + sizeOf(said)
   }
   return chosen
 }
+
+/** A value that fits; of a list of texts those that do; else undefined. */
+function fitting(value: unknown, most: number): unknown {
+  if (sizeOf(value) <= most) return value
+  if (!Array.isArray(value) || !value.every((v) => typeof v === 'string')) return undefined
+  let left = most - 2
+  const kept = value.filter((v) => (left -= sizeOf(v) + 1) >= 0)
+  return kept.length === 0 ? undefined : kept
+}
+
+const sizeOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value))
 
 /** A service with a header list of its own learns no more from the assertion than from those headers (R23). */
 function isTold(path: string, service: string | undefined, settings: Settings): boolean {

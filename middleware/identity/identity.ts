@@ -101,7 +101,8 @@ function valueOf(source: HeaderSource, name: string, who: Who, settings: Setting
     case 'email':
       return saysUnverified(who.claims) ? undefined : claim('email')
     case 'name':
-      return claim('name')
+      // For people to read: a blank at its end makes it nobody else's.
+      return safe(name, textsOf(who.claims['name'])[0]?.trim(), emit)
     case 'preferred_username':
       return claim('preferred_username')
     case 'groups':
@@ -119,10 +120,13 @@ function safe(name: string, text: string | undefined, emit: Emit): string | unde
   if (text === undefined || text === '') return undefined
   const value = headerValue(text)
   if (value === undefined)
-    emit({ name: 'header_dropped', fields: { header: name, why: 'control character or too long' } })
+    emit({ name: 'header_dropped', fields: { header: name, why: 'control character, blank at an end, or too long' } })
   return value
 }
 
 function list(name: string, texts: readonly string[], emit: Emit): string | undefined {
-  return joinList(texts, (text) => emit({ name: 'group_dropped', fields: { header: name, group: text.slice(0, 200) } }))
+  return joinList(texts, (left) => {
+    const groups = left.slice(0, 5).map((text) => text.slice(0, 200))
+    emit({ name: 'group_dropped', fields: { header: name, group: groups[0], groups, count: left.length } })
+  })
 }

@@ -65,7 +65,7 @@ test('no claim can break a header: what is said is what Node writes, in one line
       if (value === undefined) return
       validateHeaderValue('X-User-Name', value)
       assert.ok(!/[\r\n\0]/.test(value))
-      assert.equal(Buffer.from(value, 'latin1').toString('utf8'), text.trim())
+      assert.equal(Buffer.from(value, 'latin1').toString('utf8'), text)
     }),
     { numRuns: 2000 },
   )
@@ -75,10 +75,10 @@ test('no group can become two, or another: what is joined splits into groups tha
   fc.assert(
     fc.property(fc.array(anything, { maxLength: 30 }), (groups) => {
       const dropped: string[] = []
-      const joined = joinList(groups, (g) => dropped.push(g))
+      const joined = joinList(groups, (g) => dropped.push(...g))
       if (joined === undefined) return
       validateHeaderValue('X-User-Groups', joined)
-      const names = new Set(groups.map((g) => g.trim()))
+      const names = new Set(groups)
       for (const member of Buffer.from(joined, 'latin1').toString('utf8').split(',')) assert.ok(names.has(member))
     }),
     { numRuns: 1000 },
