@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Composed, LongLived } from '../compose.ts'
-import { adminDoor } from '../middleware/endpoints/admin-door.ts'
+import { isLoopback } from '../config/values/net.ts'
+import { adminDoor, isAdminHost } from '../middleware/endpoints/admin-door.ts'
 import { explain, readQuestion } from '../middleware/endpoints/explain.ts'
 import { health, ready } from '../middleware/endpoints/health.ts'
 import { json } from '../middleware/endpoints/session.ts'
@@ -64,10 +65,12 @@ async function adminAnswer(req: IncomingMessage, url: URL, now: Composed, deps: 
     }
     case '/ready': {
       const scope = url.searchParams.get('scope')
+      if (scope !== 'local' && isRebound(req, now)) return json(403, { error: 'foreign Host' })
       if (scope === 'local') deps.traffic.probed()
       return readiness(scope)
     }
     case '/metrics': {
+      if (isRebound(req, now)) return json(403, { error: 'foreign Host' })
       await readiness(null)
       return {
         status: 200,
@@ -86,6 +89,12 @@ async function adminAnswer(req: IncomingMessage, url: URL, now: Composed, deps: 
         endpoints: ['/health', '/ready', '/ready?scope=local', '/metrics', '/explain'],
       })
   }
+}
+
+/** On loopback only programs of this machine ask, by a local name: another is a web page whose name leads here (DNS rebinding). */
+function isRebound(req: IncomingMessage, now: Composed): boolean {
+  const { server } = now.generation.settings
+  return isLoopback(server.adminListen?.host ?? '') && !isAdminHost(rawFromHttp1(req), server)
 }
 
 /** The live generation, explained: of the config alone, never of a session or a token. */

@@ -31,6 +31,8 @@ export const SERVER_LIMITS = {
   headersTimeout: 15_000,
   requestTimeout: 0,
   keepAliveTimeout: 120_000,
+  // A request without a Host is refused by us, in our own words, and not by Node in its own.
+  requireHostHeader: false,
 }
 
 /** A connection on which nothing came yet: its first request may be on its way, or a browser opened it ahead. */
@@ -60,6 +62,9 @@ export function createHttpDoor(
       }
     })
     serve(req, res)
+  })
+  server.on('checkExpectation', (_req: IncomingMessage, res: ServerResponse) => {
+    res.writeHead(417, { 'X-BFF-Error': 'BAD_REQUEST', 'Content-Length': '0', Connection: 'close' }).end()
   })
   server.on('connection', (socket: Socket) => {
     o.traffic?.seen()

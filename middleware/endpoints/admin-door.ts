@@ -11,8 +11,7 @@ import { json } from './session.ts'
  * @returns the refusal, or undefined.
  */
 export function adminDoor(raw: RawRequest, server: ServerSettings): Answer | undefined {
-  const host = raw.all('host')
-  if (host.length !== 1 || !isOurs(host[0] ?? '', server)) return json(403, { error: 'foreign Host' })
+  if (!isAdminHost(raw, server)) return json(403, { error: 'foreign Host' })
   if (isLoopback(server.adminListen?.host ?? '')) return undefined
   const given = raw.all('authorization')
   const token = /^bearer +(\S+)$/i.exec(given.length === 1 ? (given[0] ?? '') : '')?.[1]
@@ -21,8 +20,10 @@ export function adminDoor(raw: RawRequest, server: ServerSettings): Answer | und
   return undefined
 }
 
-/** An address, a name that never leaves the machine, or the host that `admin_listen` itself names. */
-function isOurs(host: string, server: ServerSettings): boolean {
+/** Whether a request names the listener as somebody beside it would: an address, a name that never leaves the machine, or the host that `admin_listen` itself names. */
+export function isAdminHost(raw: RawRequest, server: ServerSettings): boolean {
+  const [host, more] = raw.all('host')
+  if (host === undefined || more !== undefined) return false
   const name = host.toLowerCase().replace(/:\d+$/, '')
   const address = /^\d{1,3}(?:\.\d{1,3}){3}$/.test(name) || /^\[[0-9a-f:.]+\]$/.test(name)
   return address || isLoopbackName(name) || name === server.adminListen?.host.toLowerCase()

@@ -51,6 +51,7 @@ export function createExpressApp(deps: LoginDeps, writeSession: WriteSession, jw
       xFrameOptions: { action: 'deny' },
     }),
   )
+  app.use(bodyInTime(deps))
   const base = deps.now.settings.server.basePath
   const on = (endpoint: Endpoint) => (req: Request, res: Response) => serve(endpoint, req, res, deps, writeSession)
   const limit = '16kb'
@@ -142,6 +143,23 @@ function fail(e: unknown, req: Request, res: Response, deps: LoginDeps): void {
     fields: { where: 'endpoint', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
   })
   send(res, deps.errorAnswer({ code: 'INTERNAL_ERROR' }, asker))
+}
+
+/** Bodies of ours are a form's few fields: one that does not come would hold its connection for ever. */
+const BODY_TIMEOUT_MS = 10_000
+
+function bodyInTime(deps: LoginDeps) {
+  return (req: Request, res: Response, next: NextFunction): void => {
+    if (req.headers['content-length'] !== undefined || req.headers['transfer-encoding'] !== undefined) {
+      const timer = setTimeout(() => {
+        if (req.complete || res.headersSent) return
+        res.setHeader('Connection', 'close')
+        fail(Object.assign(new Error('no body in time'), { status: 408 }), req, res, deps)
+      }, BODY_TIMEOUT_MS)
+      res.once('close', () => clearTimeout(timer))
+    }
+    next()
+  }
 }
 
 /** Header by header: express-session adds its own Set-Cookie to what is set. */

@@ -134,7 +134,9 @@ async function overLimit(
   grantKey: string,
 ): Promise<number | undefined> {
   const limit: RateLimit = deps.now.settings.limits.nativeGrant
-  const who = grant.identifier === undefined ? undefined : parameters[grant.identifier]?.trim().toLowerCase()
+  // Spellings that a provider may take for one user count as one (CVE-2025-24806).
+  const who =
+    grant.identifier === undefined ? undefined : parameters[grant.identifier]?.normalize('NFKC').trim().toLowerCase()
   const address = addressLimit(r, limit, deps.emit)
   const counts = [
     { key: `grant|${grantKey}|ip|${address.key}`, most: address.limit.count },

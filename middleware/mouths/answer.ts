@@ -22,7 +22,8 @@ export interface AnswerDeps {
 
 /** The client's own Authorization reaches the upstream on public routes, and a machine's where no service token takes its place. */
 export function passesAuthorization(d: Allow): boolean {
-  return d.principal.kind === 'anonymous' || (d.principal.kind === 'machine' && d.route.service === undefined)
+  // A preflight of a session route is anonymous too, and no browser sends it with credentials.
+  return d.route.auth === 'public' || (d.principal.kind === 'machine' && d.route.service === undefined)
 }
 
 /** What the mouths share: everything but the yes is told the same way in header mode and in proxy mode. */

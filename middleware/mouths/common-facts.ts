@@ -1,8 +1,11 @@
 import type { Generation, RawRequest, RequestFacts } from '../types.ts'
 import { forwardedAddress, peerAddress, readCookies, readCsrf, repeatedCsrf, single } from './request-headers.ts'
 
-/** Method words that are decided on; another case is another word (RFC 9110 §9.1), and nobody's route. */
-export const METHOD = /^[A-Z]{1,32}$/
+/**
+ * Method words that are decided on; another case is another word (RFC 9110 §9.1), and nobody's route. TRACE (§9.3.8, and the
+ * TRACK of some servers) sends a request's headers back, our token among them; CONNECT opens a tunnel.
+ */
+export const METHOD = /^(?!(?:TRACE|TRACK|CONNECT)$)[A-Z]{1,32}$/
 
 export type CommonFacts = Pick<
   RequestFacts,

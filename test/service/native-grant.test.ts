@@ -133,6 +133,8 @@ test('R17 the limit counts per user and per address, before the provider is aske
       post(s.client(), { username, otp: '000000' }, { 'x-forwarded-for': ip })
     for (let i = 0; i < 3; i++) assert.equal((await from(`203.0.113.${i}`, 'alice')).status, 401)
     const before = redeemed
+    // The same name in the full-width letters that a provider may fold, too (CVE-2025-24806, CVE-2026-47203).
+    assert.equal((await from('203.0.113.8', '\uff21lice')).status, 429)
     const limited = await from('203.0.113.9', ' Alice ')
     assert.deepEqual([limited.status, code(limited)], [429, 'RATE_LIMITED'])
     assert.match(limited.headers.get('retry-after') ?? '', /^\d+$/)
