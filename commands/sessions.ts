@@ -54,21 +54,40 @@ export async function sessions(
     return 1
   }
   const stores = await openStores({
-    settings: settings.session,
+    settings: {
+      ...settings.session,
+      stallTimeoutMs: Math.max(settings.session.stallTimeoutMs, STALL_MS),
+    },
     clock: systemClock,
     emit: (e) => e.name === 'store_warning' && complain(`traefik-bff sessions: ${String(e.fields?.['detail'])}`),
     random: (n) => randomBytes(n),
   })
   try {
-    if (!(await stores.sessions.health()).up) throw new Error('the session store does not answer')
+    await untilUp(stores)
     return args.action === 'list'
       ? await list(stores, settings, args.json, print)
       : await revoke(stores, settings, args, print)
   } catch (e) {
-    complain(`traefik-bff sessions: ${e instanceof Error ? e.message : 'failed'}`)
+    const cause = e instanceof Error && e.cause instanceof Error ? `: ${e.cause.message}` : ''
+    complain(`traefik-bff sessions: ${e instanceof Error ? e.message : 'failed'}${cause}`)
     return 1
   } finally {
     await stores.close()
+  }
+}
+
+/** Nobody is answered from memory here, so a store that is slow, or a machine that is busy, is waited for. */
+const STALL_MS = 6000
+const PATIENCE_MS = 5000
+
+async function untilUp({ sessions }: Stores): Promise<void> {
+  const deadline = systemClock.monoMs() + PATIENCE_MS
+  for (;;) {
+    const { up, detail } = await sessions.health()
+    if (up) return
+    if (systemClock.monoMs() >= deadline)
+      throw new Error(`the session store does not answer${detail === undefined ? '' : `: ${detail}`}`)
+    await systemClock.sleep(100)
   }
 }
 

@@ -23,6 +23,8 @@ export class Refused {
 export interface Report {
   fault(at: Place, problem: Problem): void
   warn(at: Place, problem: Problem): void
+  /** Whether a value stood there that was thrown away as faulty. */
+  isSpoilt(at: Place): boolean
 }
 
 /** Which file a line is in, for one place. */
@@ -56,6 +58,11 @@ export class Findings implements Report {
     this.#spoilt.add(pathKey(at))
   }
 
+  isSpoilt(at: Place): boolean {
+    for (let n = at.length; n > 0; n -= 1) if (this.#spoilt.has(pathKey(at.slice(0, n)))) return true
+    return false
+  }
+
   /** By file and line, each once. */
   sorted(severity: Severity): readonly Finding[] {
     const seen = new Map<string, Finding>()
@@ -64,7 +71,7 @@ export class Findings implements Report {
   }
 
   #add(severity: Severity, at: Place, problem: Problem): void {
-    for (let n = at.length; n > 0; n -= 1) if (this.#spoilt.has(pathKey(at.slice(0, n)))) return
+    if (this.isSpoilt(at)) return
     this.#kept.push({ severity, ...this.#locate(at), ...problem })
   }
 }

@@ -29,7 +29,8 @@ function checkPublicUrls(c: CheckContext): void {
       c.report.fault(at, { code: 'PUBLIC_URL_TWICE', message: 'this origin stands here twice', mend: 'Keep one.' })
     seen.add(origin)
   }
-  if (seen.size > 0) return
+  // One that stands there and is wrong was told of already, and is not missing.
+  if (seen.size > 0 || c.report.isSpoilt(['settings', 'server', 'public_urls'])) return
   const problem = {
     code: 'MISSING_KEY',
     message: '`server.public_url` is missing',

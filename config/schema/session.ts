@@ -68,6 +68,7 @@ export const session = section({
       }),
     ),
   same_site_reason: text()
+    .regex(/^$|\S/)
     .optional()
     .meta(about('Why `same_site: none`, in words for whoever reads this file next; `none` without it is a fault.')),
   idle_timeout: duration('1s', '90d')

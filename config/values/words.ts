@@ -25,7 +25,7 @@ const WHO = /^x-forwarded-(?:user|email|groups|preferred-username)$/
 export function parseCookieName(text: string): string | Refused {
   if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,60}$/.test(text))
     return new Refused('BAD_COOKIE_NAME', 'this is not a cookie name', 'Letters, digits, - and _: bff_session.')
-  if (/^(?:__Host-|__Secure-)?(?:_csrf_token$|bff_login_)/i.test(text))
+  if (/^(?:__Host-|__Secure-)?(?:_csrf_token$|bff_login_|bff_logout_state$)/i.test(text))
     return new Refused(
       'BAD_COOKIE_NAME',
       'this name belongs to another cookie of this service',

@@ -44,7 +44,8 @@ async function underLease(p: Parts, job: RefreshJob, lease: Lease): Promise<Toke
   const { answer, asked } = await askPatiently(p, job, live, stored.token, lease)
   p.tell('refresh', job.slot, answer)
   if (answer.kind === 'ok') return storeArrival(p, job, live, lease, answer, asked)
-  if (answer.kind === 'down') return held === undefined ? down(answer.retryAfterS) : { kind: 'token', token: held }
+  // It may have ended while we asked: its refresh token is then revoked, and whoever waits is told the end, not an outage.
+  if (answer.kind === 'down') return (await heldBy(p, job)) ?? down(answer.retryAfterS)
   if (answer.error === 'invalid_grant') {
     return job.target === undefined
       ? suspend(p, job.id, () => refreshUnderLease(p, job))

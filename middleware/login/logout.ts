@@ -4,14 +4,14 @@ import { CSRF_COOKIE, checkCsrfToken, isUnnamedSelf, makeCsrfToken } from '../se
 import { expireCookies } from '../session/expire-cookies.ts'
 import type { Answer, BrowserRequest, LiveSession, Secret } from '../types.ts'
 import { loginOrigin, loginUrl } from './addresses.ts'
-import { judgeCookie } from './current-session.ts'
+import { judgeCookie, timeoutReason, type Judged } from './current-session.ts'
 import { makeLogoutState } from './logout-state.ts'
 import { answerJson, distinctCookies, redirect, setCookies, withHeaders, type LoginDeps } from './deps.ts'
 
 /** `GET /auth/logout`: a link must not sign anybody out, so it shows a page with a form. */
 export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
   const base = deps.now.settings.server.basePath
-  const session = (await sessionsOf(r, deps))[0]
+  const session = (await judgedOf(r, deps))[0]?.session
   const key = deps.cookies.csrf[0]
   if (session === undefined || key === undefined)
     return deps.pages.notSignedIn({ loginUrl: loginUrl(r.origin, deps.now) }, r)
@@ -31,10 +31,17 @@ export async function confirmLogout(r: BrowserRequest, deps: LoginDeps): Promise
 export async function logout(r: BrowserRequest, deps: LoginDeps): Promise<Answer> {
   // Before all else: such a request comes without the cookie (SameSite=Lax), and to expire it would sign the person out.
   if (isForeign(r, deps)) return refuse(r, deps, 'logout from another site')
-  const sessions = await sessionsOf(r, deps)
+  const judged = await judgedOf(r, deps)
+  const sessions = judged.map((j) => j.session)
   const session = sessions[0]
   if (session === undefined) return leave(r, deps, undefined, afterLogout(r, deps))
-  if (!isTrusted(r, sessions, deps)) return refuse(r, deps, 'logout without a CSRF token of this session')
+  const trusted = isTrusted(r, sessions, deps)
+  if (!trusted && judged.every((j) => j.state === 'expired')) {
+    // Its time was over anyhow, and with it the way to a token: no session left is success.
+    for (const s of sessions) deps.ender.endLater([s.id], timeoutReason(s, deps))
+    return leave(r, deps, undefined, afterLogout(r, deps))
+  }
+  if (!trusted) return refuse(r, deps, 'logout without a CSRF token of this session')
   const provider = providerOfSession(deps.providers, session.record)
   const hint = provider?.settings.logoutHint === 'id_token' ? await deps.vault.idToken(session.id) : undefined
   const everywhere = r.query.get('everywhere') === 'true' || r.body.get('everywhere') === 'true'
@@ -107,12 +114,12 @@ function isTrusted(r: BrowserRequest, sessions: readonly LiveSession[], deps: Lo
 }
 
 /** Sessions behind the cookies that came, whatever their state: an expired or suspended one may still be logged out. */
-async function sessionsOf(r: BrowserRequest, deps: LoginDeps): Promise<LiveSession[]> {
-  const found: LiveSession[] = []
+async function judgedOf(r: BrowserRequest, deps: LoginDeps): Promise<Judged[]> {
+  const found: Judged[] = []
   for (const value of distinctCookies(r, deps.now)) {
     if (readSessionCookie(value, deps.cookies.session) === undefined) continue
     const judged = await judgeCookie(value, r, deps)
-    if (judged !== undefined && judged.state !== 'foreign') found.push(judged.session)
+    if (judged !== undefined && judged.state !== 'foreign') found.push(judged)
   }
   return found
 }

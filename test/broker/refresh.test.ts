@@ -188,6 +188,21 @@ describe('a token by refresh', () => {
     assert.equal(w.idp.forms('/revoke')[0]?.get('token'), 'rt-orphan')
   })
 
+  it('tells the end, and no outage, where the sign-out has revoked the refresh token before it was used', async () => {
+    const gate = Promise.withResolvers<undefined>()
+    const asked = Promise.withResolvers<undefined>()
+    const live = await w.signIn('s1')
+    w.idp.on.set('/token', () => {
+      asked.resolve(undefined)
+      return { after: gate.promise, status: 400, json: { error: 'invalid_grant' } }
+    })
+    const answer = w.ask(live, 'analytics')
+    await asked.promise
+    await w.stores.sessions.end([S1], 'logout')
+    gate.resolve(undefined)
+    assert.deepEqual(await answer, { kind: 'ended' })
+  })
+
   it('holds on to a rotated refresh token while the store is away', async () => {
     const live = await w.signIn('s1')
     rotating(w)

@@ -27,6 +27,7 @@ const SETTINGS_FAULTS: readonly Row[] = [
     server('public_url: https://a.example.com, public_urls: [https://b.example.com]'),
     ['1 PUBLIC_URL_TWICE'],
   ],
+  ['the only one of public_urls wrong', server('public_urls: ["http://app.example.com"]'), ['1 PUBLIC_URL_INSECURE']],
   ['no public URL at all', server('public_urls: []'), ['1 MISSING_KEY']],
   [
     'everybody as a trusted proxy, in IPv4',
@@ -195,6 +196,12 @@ const SETTINGS_FAULTS: readonly Row[] = [
     ['3 COOKIE_DOMAIN'],
   ],
   ['SameSite=None over http', session('same_site: none', { server: LOCAL }), ['3 SAME_SITE_INSECURE']],
+  [
+    'SameSite=None with a blank reason',
+    session('same_site: none, same_site_reason: " "'),
+    ['3 BAD_VALUE', '3 SAME_SITE_NONE'],
+  ],
+  ['a session cookie named as the one of a sign-out', session('cookie_name: bff_logout_state'), ['3 BAD_COOKIE_NAME']],
   ['a __Host- cookie with a domain', session('cookie_name: __Host-s, cookie_domain: example.com'), ['3 COOKIE_PREFIX']],
   ['a __Secure- cookie over http', session('cookie_name: __Secure-s', { server: LOCAL }), ['3 COOKIE_PREFIX']],
   ['a cookie name that is taken', session('cookie_name: _csrf_token'), ['3 BAD_COOKIE_NAME']],

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { SignJWT, generateKeyPair } from 'jose'
 import { startRedis, until } from '../../demo/launcher/index.ts'
 import type { Client } from '../support/client.ts'
+import { startWire } from '../support/redis-world.ts'
 import { LOGOUT_EVENT, startInstantProvider, type InstantProvider } from '../support/instant-provider.ts'
 import { ORIGIN, startService, type Service } from '../support/service.ts'
 
@@ -183,4 +184,28 @@ describe('traefik-bff sessions, beside a running server', () => {
       }
     })
   }
+
+  test('waits for a store that is slow, and says why where it cannot be reached', async () => {
+    const redis = await startRedis()
+    const wire = await startWire(redis.port)
+    const s = await startService({
+      store: `redis://127.0.0.1:${wire.port}`,
+      settings: (base) => (base.session['stall_timeout'] = '400ms'),
+    })
+    const list = (): Promise<{ stdout: string; stderr: string }> =>
+      run(process.execPath, [CLI, 'sessions', 'list', '--config', s.dir]).catch(
+        (e: unknown) => e as { stdout: string; stderr: string },
+      )
+    try {
+      await s.signIn()
+      wire.delayMs = 150
+      assert.match((await list()).stdout, /1 session\n$/)
+      wire.cut(true)
+      assert.match((await list()).stderr, /^traefik-bff sessions: the session store does not answer: \S/)
+    } finally {
+      await s.stop()
+      await wire.close()
+      await redis.stop()
+    }
+  })
 })

@@ -48,6 +48,20 @@ describe('time', () => {
     assert.deepEqual([again.status, code(again)], [401, 'SESSION_EXPIRED'], 'and says so as long as anybody asks')
   })
 
+  test('signing out of a session whose time is over is success, with a token or without', async () => {
+    const [without, with_] = [await s.signIn(), await s.signIn()]
+    const token = await csrf(with_)
+    clock.jump(31 * MINUTE)
+    for (const [client, body] of [
+      [without, ''],
+      [with_, `csrf_token=${token}`],
+    ] as const) {
+      assert.equal((await client.post('/auth/logout', body)).status, 200)
+      assert.ok(!client.cookies.has('bff_session'))
+    }
+    await s.waitForLog((l) => l['msg'] === 'session_ended reason=idle_timeout')
+  })
+
   test('a session ends at its absolute time however busy it is', async () => {
     const client = await s.signIn()
     for (let i = 0; i < 5; i++) {
