@@ -161,6 +161,8 @@ export interface RequestFacts {
   readonly encoded: readonly EncodedChar[]
   /** What a preflight asks for. */
   readonly preflightMethod: string | undefined
+  /** Methods that a header names and an upstream could take instead (`X-HTTP-Method-Override`), in upper case. */
+  readonly overrides: readonly string[]
   /** The Cookie header without ours. */
   readonly cookiesForUpstream: string
   readonly pinned: string | undefined

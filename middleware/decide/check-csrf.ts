@@ -18,7 +18,7 @@ export function checkCsrf(c: Context, deps: DecideDeps): Decision | undefined {
   }
   if (isForeignFetch(facts, deps)) return refuse('cross-site fetch')
   if (route.csrf === 'off') return undefined
-  const unsafe = !SAFE.has(facts.method)
+  const unsafe = !SAFE.has(facts.method) || facts.overrides.some((method) => !SAFE.has(method))
   if (!unsafe && route.csrf !== 'strict') return undefined
   if (facts.csrf.origin !== undefined && !isOurs(facts, deps) && !isUnnamedSelf(facts.csrf))
     return refuse('foreign Origin')

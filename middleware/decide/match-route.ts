@@ -22,6 +22,7 @@ export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
   if (facts.encoded.some((e) => route?.encoded.includes(e) !== true))
     return no('BAD_REQUEST', 'encoded character that no route takes', route)
   if (!isReadAlike(asked, found, deps)) return no('BAD_REQUEST', 'decoded, the path is for another route', route)
+  if (!isDoneAlike(asked, found, deps)) return no('BAD_REQUEST', 'the method in a header is for another route', route)
   if (route === undefined) return no('NO_ROUTE', barred === undefined ? 'no route' : BARRED[barred])
   if (facts.pinned !== undefined && route.service !== facts.pinned)
     return no('FORBIDDEN', 'service= contradicts the route', route)
@@ -43,6 +44,11 @@ function isReadAlike(asked: Parameters<DecideDeps['now']['match']>[0], found: Ro
       return won === found.won && barred === found.barred
     }) === true
   )
+}
+
+/** Whether an upstream that takes another method from a header would do what this very route allows. */
+function isDoneAlike(asked: RequestFacts, found: RouteMatch, deps: DecideDeps): boolean {
+  return asked.overrides.every((method) => deps.now.match({ ...asked, method }).won === found.won)
 }
 
 /** A pin with no route beside it: plain `session` and `csrf: token`. */

@@ -133,6 +133,7 @@ function factsOf({ q, place, machine }: Subject, wants: RequestFacts['wants'], p
     },
     preflight: false,
     preflightMethod: undefined,
+    overrides: [],
     cookiesForUpstream: '',
     pinned: undefined,
     again: undefined,

@@ -18,6 +18,7 @@ export type CommonFacts = Pick<
   | 'csrf'
   | 'preflight'
   | 'preflightMethod'
+  | 'overrides'
 >
 
 /** What every mouth reads alike; a text says why the request is refused. */
@@ -29,6 +30,8 @@ export function readCommon(raw: RawRequest, now: Generation, method: string, tru
   const repeated = repeatedCsrf(raw)
   if (repeated !== undefined) return `${repeated} repeated`
   const csrf = readCsrf(raw)
+  const overrides = readOverrides(raw)
+  if (!overrides.every((method) => METHOD.test(method))) return 'a method override that is no method'
   // CORS: OPTIONS with Origin and Access-Control-Request-Method asks on behalf of another method.
   const asked = raw.all('access-control-request-method')[0]
   const preflight = method === 'OPTIONS' && csrf.origin !== undefined && asked !== undefined
@@ -43,5 +46,19 @@ export function readCommon(raw: RawRequest, now: Generation, method: string, tru
     csrf,
     preflight,
     preflightMethod: preflight ? asked : undefined,
+    overrides,
   }
+}
+
+const OVERRIDES = ['x-http-method-override', 'x-http-method', 'x-method-override'] as const
+const NONE: readonly string[] = []
+
+/** Many frameworks take the method from one of these: what was allowed as a GET would be done as a DELETE. */
+function readOverrides(raw: RawRequest): readonly string[] {
+  let found = NONE
+  for (const name of OVERRIDES) {
+    const values = raw.all(name)
+    if (values.length > 0) found = [...found, ...values.map((v) => v.trim().toUpperCase())]
+  }
+  return found
 }
