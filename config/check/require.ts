@@ -37,7 +37,8 @@ function checkNetworks(c: CheckContext): void {
     if ((rule?.networks ?? []).length > 0)
       c.report.warn([...at, 'networks'], {
         code: 'NETWORKS_BLIND',
-        message: '`networks` is judged by the address of whoever connects: behind a gateway that is the gateway',
+        message:
+          '`networks` has nobody who says who the client is: a private peer may be a gateway, and is refused; any other is judged by its own address',
         mend: 'Name the gateway in server.trusted_proxies, and in server.client_ip the header in which it says who its client is.',
       })
 }

@@ -86,7 +86,7 @@ function* conditionsOf(
     yield [() => `claims: ${path}`, holdsClaim(claims, path, wanted)]
   if (r.networks.length === 0) return
   // A gateway that does not name its client has an address of its own, often the very private one that is let in here.
-  if (c.facts.clientIpUnknown) yield [() => 'networks: the gateway does not say who its client is', false]
+  if (c.facts.clientIpUnknown) yield [() => 'networks: nobody says who the client is', false]
   else yield [() => `networks: one of ${r.networks.join(', ')}`, inNetworks(r, c.facts.clientIp)]
 }
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { ServiceSettings } from '../../config/types.ts'
+import type { Route, ServiceSettings } from '../../config/types.ts'
 import { judgeRules, type Judged } from '../decide/authorize.ts'
 import { decide } from '../decide/decide.ts'
 import { statusOf } from '../decision.ts'
@@ -71,11 +71,13 @@ export function explain(q: Question, now: Generation, at: EpochMs): Explanation 
     ask({ q, now, place, issuers, machine, at }, wants, proof)
   const safe = q.method === 'GET' || q.method === 'HEAD'
   const [navigation, xhr, bare] = [run(safe ? 'navigation' : 'fetch', true), run('fetch', true), run('fetch', false)]
-  const { c, deps } = xhr
+  const { c, deps, decision } = xhr
   const token = tokenOf(c, now)
+  // A route that refuses at once (`deny`) is not the one that the request goes on with.
+  const route = c.route ?? (decision.kind === 'refuse' ? decision.route : undefined)
   return {
     ...about,
-    ...(c.route === undefined ? {} : { route: routeOf(c, now) }),
+    ...(route === undefined ? {} : { route: routeOf(route, c, now) }),
     rules: rulesOf(c, deps),
     ...(token === undefined ? {} : { token }),
     headers: headersOf(xhr),
@@ -140,8 +142,8 @@ function factsOf({ q, place, machine }: Subject, wants: RequestFacts['wants'], p
   }
 }
 
-function routeOf(c: Context, now: Generation): Record<string, unknown> {
-  const { id, path, host, auth, csrf, service } = c.route ?? {}
+function routeOf(route: Route, c: Context, now: Generation): Record<string, unknown> {
+  const { id, path, host, auth, csrf, service } = route
   const over = now.match(c.facts).over.map((r) => ({
     id: r.id,
     path: r.path,

@@ -1,4 +1,5 @@
 import type { Generation, RawRequest, RequestFacts } from '../types.ts'
+import { isPrivateAddress } from './address.ts'
 import { forwardedAddress, peerAddress, readCookies, readCsrf, repeatedCsrf, single } from './request-headers.ts'
 
 /**
@@ -39,7 +40,7 @@ export function readCommon(raw: RawRequest, now: Generation, method: string, tru
   return {
     acceptLanguage: raw.all('accept-language')[0] ?? '',
     clientIp: forwarded ?? peerAddress(raw),
-    clientIpUnknown: trusted && forwarded === undefined,
+    clientIpUnknown: forwarded === undefined && (trusted || mayBeGateway(raw, now)),
     cookies: cookies.session,
     cookiesForUpstream: cookies.forUpstream,
     authorization: authorization.value,
@@ -61,4 +62,10 @@ function readOverrides(raw: RawRequest): readonly string[] {
     if (values.length > 0) found = [...found, ...values.map((v) => v.trim().toUpperCase())]
   }
   return found
+}
+
+/** Where no gateway is configured, a private peer is more often one than a client. */
+function mayBeGateway(raw: RawRequest, { settings }: Generation): boolean {
+  const { trustedProxies, verifyTls } = settings.server
+  return trustedProxies.length === 0 && verifyTls?.clientCa === undefined && isPrivateAddress(peerAddress(raw))
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { startBadProvider } from '../provider/bad-provider.ts'
-import { startService, type Service } from '../support/service.ts'
+import { startUpstream } from '../proxy/upstream.ts'
+import { Client } from '../support/client.ts'
+import { PUBLIC_HOST, startService, type Service } from '../support/service.ts'
 
 const NAVIGATION = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: 'text/html' }
 const code = (res: Response): string | null => res.headers.get('x-bff-error')
@@ -23,11 +25,34 @@ describe('networks', () => {
       const line = await s.waitForLog(
         (l) => l['msg'] === 'access_denied route=inside' && l['client_ip'] === '127.0.0.1',
       )
-      assert.match(String(line['rule']), /gateway/)
+      assert.match(String(line['rule']), /who the client is/)
     } finally {
       await s.stop()
     }
   })
+})
+
+test('R23 networks refuse a private peer where no gateway is configured: it may be one, and everybody would come from it', async () => {
+  const upstream = await startUpstream()
+  const s = await startService({
+    settings: (x) => (x.server['trusted_proxies'] = []),
+    routes: (r) => {
+      r.services['orders'] = { base_url: upstream.url }
+      const route = { target_service: 'orders', upstream_path: '/', require: { networks: ['127.0.0.0/8'] } }
+      r.routes.push({ id: 'inside', path: '/inside', ...route })
+    },
+  })
+  try {
+    const alice = await s.signIn(new Client(s.url, PUBLIC_HOST, 'host'))
+    const res = await alice.get('/inside')
+    assert.equal(code(res), 'FORBIDDEN')
+    const line = await s.waitForLog((l) => l['msg'] === 'access_denied route=inside')
+    assert.match(String(line['rule']), /who the client is/)
+    assert.equal(upstream.seen.length, 0)
+  } finally {
+    await s.stop()
+    await upstream.close()
+  }
 })
 
 describe('max_age', () => {

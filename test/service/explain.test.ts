@@ -121,6 +121,8 @@ describe('explain', () => {
         [401, 'NO_SESSION'],
       ],
     )
+    const shut = await ask('GET', '/open/shut', { as: 'alice' })
+    assert.deepEqual([shut.route?.id, shut.route?.over[0]?.id, brief(shut.xhr)], ['shut', 'open', [403, 'FORBIDDEN']])
     assert.deepEqual(brief((await ask('GET', '/nowhere', { as: 'alice' })).xhr), [403, 'NO_ROUTE'])
     assert.deepEqual(brief((await ask('GET', '/orders//1', { as: 'alice' })).xhr), [400, 'BAD_REQUEST'])
     assert.deepEqual(brief((await ask('GET', 'https://evil.example/orders/1')).xhr), [400, 'BAD_REQUEST'])

@@ -42,10 +42,13 @@ export class Client {
   readonly lines: string[] = []
   readonly #base: string
   readonly #host: string
+  readonly #hostHeader: string
 
-  constructor(base: string, publicHost: string) {
+  /** @param hostHeader in which it says the public host: as a gateway does, or as a browser does itself. */
+  constructor(base: string, publicHost: string, hostHeader: 'x-forwarded-host' | 'host' = 'x-forwarded-host') {
     this.#base = base
     this.#host = publicHost
+    this.#hostHeader = hostHeader
   }
 
   header(path: string): string {
@@ -63,7 +66,7 @@ export class Client {
     const cookie = this.header(path.split('?')[0] ?? '/')
     const res = await send(this.#base + path, {
       ...init,
-      headers: { 'x-forwarded-host': this.#host, ...(cookie === '' ? {} : { cookie }), ...headers },
+      headers: { [this.#hostHeader]: this.#host, ...(cookie === '' ? {} : { cookie }), ...headers },
     })
     this.take(res)
     return res
