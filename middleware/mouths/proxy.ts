@@ -24,7 +24,7 @@ export function readProxyFacts(raw: RawRequest, now: Generation, deps: ReadDeps,
   if (target === undefined) return no('path is not canonical')
   const rest = readCommon(raw, now, raw.method, trusted)
   if (typeof rest === 'string') return no(rest)
-  const upgrade = raw.all('upgrade').some((u) => u.toLowerCase() === 'websocket')
+  const upgrade = raw.method === 'GET' && raw.all('upgrade').some((u) => u.toLowerCase() === 'websocket')
   return {
     ok: true,
     facts: {

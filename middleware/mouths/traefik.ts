@@ -40,7 +40,8 @@ export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDep
   if (pinned.fault !== undefined) return no(pinned.fault)
   const rest = readCommon(raw, now, told.method, true)
   if (typeof rest === 'string') return no(rest)
-  const upgrade = raw.all('sec-websocket-key').length > 0
+  // RFC 6455 §4.1: a handshake is a GET. Anything else is held to the rules of its method.
+  const upgrade = told.method === 'GET' && raw.all('sec-websocket-key').length > 0
   return {
     ok: true,
     facts: {

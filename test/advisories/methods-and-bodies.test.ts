@@ -45,6 +45,22 @@ describe('TRACE and CONNECT (RFC 9110 §9.3.8, CVE-2026-71324)', () => {
     })
 })
 
+test('a request that calls itself a handshake and is no GET wants its CSRF token like any other', async () => {
+  // Traefik's check comes without Connection and Upgrade.
+  const checked = {
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    'sec-websocket-version': '13',
+    origin: ORIGIN,
+  }
+  for (const method of ['POST', 'DELETE', 'PUT']) {
+    const check = await s.verify('/orders/1', { client: alice, method, headers: checked })
+    assert.deepEqual([check.status, check.headers.get('x-bff-error')], [403, 'CSRF_FAILED'])
+    const handshake = { ...checked, connection: 'Upgrade', upgrade: 'websocket' }
+    const res = await alice.get('/api/orders/1', handshake, { method })
+    assert.deepEqual([res.status, res.headers.get('x-bff-error')], [403, 'CSRF_FAILED'])
+  }
+})
+
 test('a preflight that passes brings no Authorization of the client with it', async () => {
   const preflight = {
     origin: 'https://spa.example',

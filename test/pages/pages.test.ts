@@ -54,7 +54,7 @@ function everyPage(language: string): ReadonlyMap<string, Answer> {
     ['two cookies', error({ code: 'BAD_REQUEST', clearUrl: '/auth/login', who: NASTY }, a)],
     ['bare error', error({ code: 'NO_ROUTE', status: 404 }, a)],
     [
-      'choose',
+      'chooseProvider',
       pages.chooseProvider(
         {
           options: ['Customers & <friends>', LONG, NASTY].map((displayName, i) => ({
@@ -67,14 +67,15 @@ function everyPage(language: string): ReadonlyMap<string, Answer> {
       ),
     ],
     [
-      'confirm',
+      'confirmLogout',
       pages.confirmLogout(
         { action: '/auth/logout', csrfToken: NASTY, who: LONG, formTargets: ['https://idp.example'] },
         a,
       ),
     ],
-    ['not signed in', pages.notSignedIn({ loginUrl: '/auth/login' }, a)],
-    ['logged out', pages.loggedOut({ loginUrl: '/auth/login' }, a)],
+    ['notSignedIn', pages.notSignedIn({ loginUrl: '/auth/login' }, a)],
+    ['leaving', pages.leaving({ url: 'https://idp.example/logout?client_id=a&state=b' }, a)],
+    ['loggedOut', pages.loggedOut({ loginUrl: '/auth/login' }, a)],
     ['sessions', pages.sessions({ rows: ROWS, base: '/auth', csrfToken: 'x' }, a)],
   ])
 }
@@ -113,6 +114,8 @@ for (const [language, colorScheme, full] of [
       colorScheme,
       viewport: { width: 320, height: 640 },
     })
+    // A page that goes on by itself is looked at before it does.
+    await context.route('https://idp.example/**', (route) => route.fulfill({ status: 204 }))
     const page = await context.newPage()
     const refused: string[] = []
     page.on('console', (m) => refused.push(m.text()))
@@ -136,9 +139,9 @@ for (const [language, colorScheme, full] of [
 
 describe('the Tab key', () => {
   for (const [name, order] of [
-    ['choose', ['Customers & <friends>', LONG, NASTY]],
-    ['confirm', ['Sign out', 'Sign out everywhere']],
-    ['logged out', ['Sign in', 'Go to the start page']],
+    ['chooseProvider', ['Customers & <friends>', LONG, NASTY]],
+    ['confirmLogout', ['Sign out', 'Sign out everywhere']],
+    ['loggedOut', ['Sign in', 'Go to the start page']],
     ['FORBIDDEN', ['Sign in', 'Try again', 'Sign out', 'Go to the start page']],
     ['two cookies', ['Clear and sign in', 'Go to the start page']],
     [
@@ -174,7 +177,12 @@ test('every page says no-store, what it varies with, and a CSP without script; H
       /^default-src 'none'; style-src 'sha256-[\w+/=]+'; form-action 'self'.*; frame-ancestors 'none'; base-uri 'none'$/,
     )
     assert.doesNotMatch(csp, /script-src|unsafe|upgrade-insecure-requests/)
-    assert.equal(csp.includes('https://idp.example'), name === 'confirm', name)
+    assert.equal(csp.includes('https://idp.example'), name === 'confirmLogout', name)
     assert.equal(header('strict-transport-security'), '')
   }
+})
+
+test('no page is left out here', () => {
+  const names = new Set(everyPage('en').keys())
+  for (const name of [...Object.keys(pages), ...Object.keys(CODE_TEXTS.en)]) assert.ok(names.has(name), name)
 })
