@@ -48,19 +48,21 @@ export function createHttpDoor(
   /** By connection: when it was opened, and how many requests are in hand on it. */
   const sockets = new Map<Socket, { readonly since: number; requests: number; served: boolean }>()
   let last = false
+  // One function for all answers: it comes once to each.
+  function closed(this: ServerResponse): void {
+    inHand.delete(this)
+    const at = sockets.get(this.req.socket)
+    if (at === undefined) return
+    at.requests -= 1
+    at.served = true
+  }
   const server = createServer({ ...SERVER_LIMITS, ...options }, (req, res) => {
     o.traffic?.seen()
     if (last) res.shouldKeepAlive = false
     inHand.add(res)
     const at = sockets.get(req.socket)
     if (at !== undefined) at.requests += 1
-    res.once('close', () => {
-      inHand.delete(res)
-      if (at !== undefined) {
-        at.requests -= 1
-        at.served = true
-      }
-    })
+    res.on('close', closed)
     serve(req, res)
   })
   server.on('checkExpectation', (_req: IncomingMessage, res: ServerResponse) => {

@@ -8,6 +8,7 @@ import { about, stepUp, strengthOf, type Strength } from './step-up.ts'
 /** `require` of the route and of its service: both must hold (R23). Scopes wait for the token. */
 export function authorize(c: Context, deps: DecideDeps): Decision | undefined {
   for (const r of rulesOf(c, deps)) {
+    if (wantsNothing(r)) continue
     for (const [rule, holds] of conditionsOf(c, deps, r)) if (!holds) return forbid(c, rule())
   }
   return stepUp(c, deps, strengthWanted(c, deps))
@@ -69,6 +70,16 @@ export function judgeRules(c: Context, deps: DecideDeps): readonly Judged[] {
     ]
     return judged.map(([rule, holds]) => ({ of: i === 0 ? 'route' : 'service', rule, holds }) as const)
   })
+}
+
+const open = new WeakMap<Require, boolean>()
+
+/** Most have none of what `conditionsOf` looks at. */
+function wantsNothing(r: Require): boolean {
+  let nothing = open.get(r)
+  if (nothing === undefined)
+    open.set(r, (nothing = r.groups.length === 0 && r.networks.length === 0 && Object.keys(r.claims).length === 0))
+  return nothing
 }
 
 /** One after the other, and in words only when somebody asks: the decision stops at the first that fails. */

@@ -1,7 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Answer, RawRequest } from '../types.ts'
-import { NONE, indexLines } from './header-lines.ts'
+import { NONE, indexLines, lowerCase } from './header-lines.ts'
 
 /**
  * The HTTP/2 shell's raw request, from the names and values of a 'stream' event as they came. `:authority` is the Host
@@ -47,15 +47,13 @@ const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection',
 /** Writes an answer; to a stream that its client has given up, nothing. */
 export function writeStream(stream: ServerHttp2Stream, a: Answer, head: boolean): void {
   if (stream.destroyed || stream.closed || stream.headersSent) return
-  const headers: Record<string, string | string[]> = {}
+  const lines = [':status', String(a.status)]
   for (const [as, value] of a.headers) {
-    const name = as.toLowerCase()
-    if (OF_A_CONNECTION.has(name)) continue
-    const before = headers[name]
-    headers[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value]
+    const name = lowerCase(as)
+    if (!OF_A_CONNECTION.has(name)) lines.push(name, value)
   }
   const body = head ? undefined : a.body
   const endStream = body === undefined || body === ''
-  stream.respond({ ...headers, ':status': a.status }, { endStream })
+  stream.respond(lines, { endStream })
   if (!endStream) stream.end(body)
 }
