@@ -27,7 +27,12 @@ export async function backChannelLogout(r: BrowserRequest, deps: LoginDeps): Pro
   const { token } = verified
   const life = Math.max(REMEMBER_AT_LEAST_MS, token.expS * 1000 - deps.clock.wallMs() + REMEMBER_AT_LEAST_MS)
   const mark = `logout|${token.issuer}|${token.jti}`
-  if (!(await deps.sessions.once(mark, life))) return refuse(r, deps, 'jti was used before')
+  const first = await deps.sessions.once(mark, life).catch(async (e: unknown) => {
+    // A full store takes no mark and still lets go of sessions: they end, and the 503 makes the provider say it again.
+    await endFound(token, r, deps).catch(() => undefined)
+    throw e
+  })
+  if (!first) return refuse(r, deps, 'jti was used before')
   try {
     await endSessionsOf(token, r, deps)
   } catch (e) {
@@ -47,6 +52,10 @@ export async function backChannelLogout(r: BrowserRequest, deps: LoginDeps): Pro
 async function endSessionsOf(token: LogoutToken, r: BrowserRequest, deps: LoginDeps): Promise<void> {
   // First, so that a sign-in which opens its session just now sees it.
   await noteSignedOut(token, deps)
+  await endFound(token, r, deps)
+}
+
+async function endFound(token: LogoutToken, r: BrowserRequest, deps: LoginDeps): Promise<void> {
   const sessions = await sessionsOf(token, deps)
   if (sessions.length > 0)
     await deps.ender.end(

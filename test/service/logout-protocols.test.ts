@@ -192,6 +192,25 @@ describe('the store fails in the middle of a back-channel logout', () => {
     idp.close()
   })
 
+  test('because it is full: the sessions end, and the provider is told to say it again', async () => {
+    const client = await idp.signIn(s.client())
+    const operator = createClient({ url: redis.url })
+    await operator.connect()
+    const token = await idp.sign({ events: LOGOUT_EVENT })
+    const tell = (): Promise<Response> =>
+      s.client().post('/auth/backchannel-logout', new URLSearchParams({ logout_token: token }).toString())
+    try {
+      await operator.configSet('maxmemory', '1')
+      const full = await tell()
+      assert.deepEqual([full.status, code(full)], [503, 'STORE_UNAVAILABLE'])
+      assert.equal(await signedIn(client), false)
+      await operator.configSet('maxmemory', '0')
+      assert.equal((await tell()).status, 200)
+    } finally {
+      operator.destroy()
+    }
+  })
+
   test('and the provider, which tries again with the same token, is no replay', async () => {
     const client = await idp.signIn(s.client())
     const operator = createClient({ url: redis.url })

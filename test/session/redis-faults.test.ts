@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { findRedis, freePort, start, startRedis, until } from '../../demo/launcher/index.ts'
-import type { SessionId } from '../../middleware/types.ts'
+import type { EpochMs, SessionId } from '../../middleware/types.ts'
 import { adminOf, isUp, isWarm, startWire, warm, type Admin } from '../support/redis-world.ts'
 import { create, failing, named, now, open, type Opened } from '../support/stores.ts'
 
@@ -79,6 +79,8 @@ describe('a Redis whose writes fail', () => {
     await w.admin.configSet('maxmemory', '1')
     assert.deepEqual(await w.stores.sessions.end([leaving], 'logout'), [leaving])
     assert.equal(await w.stores.sessions.load(leaving), undefined)
+    await w.stores.sessions.revokeAll((now() - 3_600_000) as EpochMs)
+    assert.match(String(await w.admin.get('bff:revoked_before')), /^\d{13}$/)
     await onlyWritesFail(w, /OOM/, () => w.admin.configSet('maxmemory', '0'))
   })
 

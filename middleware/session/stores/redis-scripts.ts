@@ -99,9 +99,13 @@ redis.call('SADD', KEYS[1], ARGV[1])
 if redis.call('PEXPIRETIME', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIREAT', KEYS[1], ARGV[2]) end
 return 1`
 
-/** KEYS: epoch. ARGV: Unix ms. It only rises; answers what it is now. */
+/**
+ * KEYS: epoch. ARGV: Unix ms. It only rises; answers what it is now. DEL first: a full server lets a script go on that has
+ * freed something, or tried to, and an operator must be able to revoke just then.
+ */
 export const RAISE = `
 local have = redis.call('GET', KEYS[1])
 if have and tonumber(have) >= tonumber(ARGV[1]) then return have end
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1])
 return ARGV[1]`
