@@ -62,6 +62,7 @@ export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDep
       csrf: rest.csrf,
       preflight: rest.preflight,
       preflightMethod: rest.preflightMethod,
+      overrides: rest.overrides,
       wants: whoWaits(raw, told.method, upgrade),
       correlationId: id,
       pinned: pinned.service,
