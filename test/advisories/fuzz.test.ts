@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { validateHeaderValue } from 'node:http'
 import { connect, isIP } from 'node:net'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
 import { readingsOf } from '../../middleware/decide/readings.ts'
+import { headerValue, joinList } from '../../middleware/identity/header-value.ts'
 import { clientAddress, readCookies } from '../../middleware/mouths/request-headers.ts'
 import { parseTarget } from '../../middleware/mouths/target.ts'
 import { raw } from '../support/raw.ts'
@@ -56,6 +58,37 @@ test('whatever stands in a target, its readings are found in bounded time and ho
       const target = parseTarget(`/${text}`)
       if (target === undefined) return
       for (const reading of readingsOf(target.path) ?? []) assert.doesNotMatch(reading, /\/\/|\/\.\.?(?:\/|$)/)
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+test('whatever a claim holds, what becomes a header of it is one line that Node will write and that says the same', () => {
+  const text = fc.string({ unit: 'binary', maxLength: 60 })
+  const odd = fc.array(
+    fc.oneof(text, fc.constantFrom('\r\n', '\0', '\ud800', '\u0085', '\u2028', ' ', '\t', ',', '=?utf-8?q?x?=')),
+    {
+      maxLength: 6,
+    },
+  )
+  fc.assert(
+    fc.property(odd, (parts) => {
+      const claim = parts.join('')
+      const value = headerValue(claim)
+      if (value !== undefined) {
+        validateHeaderValue('x-user-name', value)
+        assert.equal(Buffer.from(value, 'latin1').toString(), claim)
+        assert.doesNotMatch(value, /[\0-\x1f\x7f]/)
+      }
+      const list = joinList(parts, () => undefined)
+      if (list !== undefined) {
+        validateHeaderValue('x-user-groups', list)
+        const said = Buffer.from(list, 'latin1').toString().split(',')
+        assert.ok(
+          said.every((group) => parts.includes(group)),
+          list,
+        )
+      }
     }),
     { numRuns: 5000 },
   )
