@@ -37,7 +37,7 @@ export interface Keys {
   readonly set: RemoteJWKSet
   /** What the provider announces for id tokens, without what is never accepted. */
   readonly algorithms: readonly string[]
-  /** Fetches the keys anew for an unknown `kid`; false where that was done too often lately. */
+  /** Fetches the keys anew; false where that was done too often lately. */
   reload(nowMs: number): Promise<boolean>
 }
 
@@ -91,15 +91,16 @@ export type Verified =
       readonly claims: JWTPayload
       readonly header: { readonly alg: string; readonly typ?: string }
     }
-  | { readonly kind: 'rejected'; readonly reason: string; readonly unknownKey: boolean }
+  | { readonly kind: 'rejected'; readonly reason: string; readonly unknownKey: boolean; readonly otherKey: boolean }
   | { readonly kind: 'unverifiable'; readonly reason: string }
 
 /** Signature, time and whatever `checks` name. Reasons carry jose's code and the claim's name, never a value. */
 export async function verifySigned(keys: Keys, jwt: string, nowMs: number, checks: Checks): Promise<Verified> {
   const first = await tryKeys(keys, jwt, nowMs, checks)
-  if (first.kind !== 'rejected' || !first.unknownKey) return first
-  // jose fetches again by itself, but not within five seconds of the last time: a key may rotate any moment.
-  const fresh = await keys.reload(nowMs).catch(judge)
+  if (first.kind !== 'rejected' || !(first.unknownKey || first.otherKey)) return first
+  // jose fetches again by itself, but not within five seconds of the last time: a key may rotate any moment. Some providers
+  // give the new one the name of the old, which then is a wrong signature.
+  const fresh = await keys.reload(nowMs).catch((e: unknown) => (first.otherKey ? false : judge(e)))
   return fresh === true ? tryKeys(keys, jwt, nowMs, checks) : fresh === false ? first : fresh
 }
 
@@ -131,7 +132,12 @@ function judge(e: unknown): Verified {
     return { kind: 'unverifiable', reason: 'the signing keys cannot be fetched' }
   }
   const claim = e instanceof errors.JWTClaimValidationFailed || e instanceof errors.JWTExpired ? ` (${e.claim})` : ''
-  return { kind: 'rejected', reason: `${e.code}${claim}`, unknownKey: e instanceof errors.JWKSNoMatchingKey }
+  return {
+    kind: 'rejected',
+    reason: `${e.code}${claim}`,
+    unknownKey: e instanceof errors.JWKSNoMatchingKey,
+    otherKey: e instanceof errors.JWSSignatureVerificationFailed,
+  }
 }
 
 /** OpenID Connect Core §3.1.3.6: left half of the hash that belongs to the signature's algorithm. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { createHash } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { ProviderRejected, ProviderUnavailable } from '../../middleware/provider/errors.ts'
@@ -147,6 +148,18 @@ describe('the id token of a sign-in', () => {
     const fresh = createProvider(options(providerSettings(bad.issuer)))
     const token = bad.sign({ iss: bad.issuer, aud: 'api', sub: 'robot', exp: NOW + 600 })
     bad.on.set('/jwks', () => ({ json: { keys: [] } }))
+    await assert.rejects(fresh.verifyAccessToken(token, 'api'), (e) => e instanceof ProviderRejected)
+    bad.on.set('/jwks', jwks)
+    assert.equal((await fresh.verifyAccessToken(token, 'api'))['aud'], 'api')
+    fresh.close()
+  })
+
+  it('takes a key that the provider rotated in under the name of the old one', async () => {
+    const jwks = bad.on.get('/jwks')!
+    const fresh = createProvider(options(providerSettings(bad.issuer)))
+    const token = bad.sign({ iss: bad.issuer, aud: 'api', sub: 'robot', exp: NOW + 600 })
+    const old = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })
+    bad.on.set('/jwks', () => ({ json: { keys: [{ ...old, kid: 'k1', use: 'sig', alg: 'RS256' }] } }))
     await assert.rejects(fresh.verifyAccessToken(token, 'api'), (e) => e instanceof ProviderRejected)
     bad.on.set('/jwks', jwks)
     assert.equal((await fresh.verifyAccessToken(token, 'api'))['aud'], 'api')
