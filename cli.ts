@@ -16,7 +16,9 @@ Usage: traefik-bff <command> [options]
   explain METHOD URL [--as SUB] [--claims JSON] [--ip ADDRESS] [--json]
             which route, which rule, which token, which headers, and why; nothing is asked
             of a store or a provider. Exit status 0 whatever the answer is
-  check     every fault in the config, with file and line, and how to mend it
+  check [--traefik FILE...]
+            every fault in the config, with file and line, and how to mend it; with --traefik
+            also what Traefik's own files (static and dynamic, YAML) do around this service
   generate file|labels|kubernetes [--entrypoint web] [--host NAME] [--tls] [--tls-dir DIR]
            [--upstream NAME=SERVICE@PROVIDER]... [--out FILE]
             Traefik's configuration for the routes, on standard output: a dynamic file, labels
@@ -55,6 +57,7 @@ async function main(argv: readonly string[]): Promise<number> {
     options: {
       config: { type: 'string' },
       all: { type: 'boolean' },
+      traefik: { type: 'string', multiple: true },
       as: { type: 'string' },
       claims: { type: 'string' },
       ip: { type: 'string' },
@@ -98,7 +101,13 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     case 'check': {
       const { checkConfig } = await import('./commands/check.ts')
-      return checkConfig(dir, process.env, to(process.stdout))
+      // `--traefik FILE…`: what follows belongs to it too.
+      const files = values.traefik === undefined ? [] : [...values.traefik, ...rest]
+      if (files.length === 0 && rest.length > 0) {
+        process.stderr.write(`traefik-bff: check [--config DIR] [--traefik FILE…]\n\n${HELP}`)
+        return 2
+      }
+      return checkConfig(dir, process.env, to(process.stdout), files)
     }
     case 'sessions': {
       const { sessions } = await import('./commands/sessions.ts')

@@ -2,12 +2,11 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { checkConfig } from '../../commands/check.ts'
-import type { Finding } from '../../config/types.ts'
 import { inDir, minimum } from './dir.ts'
 
 function run(
-  files: { settings?: string; routes?: string },
-  more?: readonly Finding[],
+  files: Parameters<typeof inDir>[0],
+  traefik: readonly string[] = [],
 ): { code: number; out: string; dir: string } {
   return inDir(files, (dir) => {
     const out: string[] = []
@@ -15,7 +14,7 @@ function run(
       dir,
       {},
       (text) => out.push(text),
-      () => more ?? [],
+      traefik.map((name) => join(dir, name)),
     )
     return { code, out: out.join('\n'), dir }
   })
@@ -52,15 +51,15 @@ test('check exits 2 where there is nothing to read', () => {
   assert.match(out, /settings\.yaml:1: FILE_MISSING/)
 })
 
-test('what other rooms found counts too', () => {
-  const fault: Finding = {
-    severity: 'fault',
-    file: 'dynamic.yaml',
-    line: 7,
-    code: 'TRUST_FORWARD_HEADER',
-    message: 'it is true',
-  }
-  const { code, out } = run({ settings: minimum(), routes: 'routes: []' }, [fault])
-  assert.equal(code, 1)
-  assert.match(out, /dynamic\.yaml:7: TRUST_FORWARD_HEADER it is true\n1 fault, 0 warnings$/)
+test('a fault in one of Traefik’s files counts as one of ours, and a file that is not there is exit 2', () => {
+  const files = { settings: minimum(), routes: 'routes: []' }
+  const [bad, gone] = ['traefik.yaml', 'gone.yaml']
+  const one = run({ ...files, more: { [bad]: 'entryPoints:\n  web:\n    forwardedHeaders: { insecure: true }\n' } }, [
+    bad,
+  ])
+  assert.equal(one.code, 1)
+  assert.match(one.out, /traefik\.yaml:3: TRAEFIK_TRUSTS_ANYBODY entryPoints\.web\.forwardedHeaders\.insecure: /)
+  assert.match(one.out, /1 fault, 1 warning$/)
+  const none = run(files, [gone])
+  assert.deepEqual([none.code, none.out.includes('gone.yaml:1: FILE_UNREADABLE')], [2, true])
 })
