@@ -216,6 +216,8 @@ export interface Context {
   route?: Route
   principal?: Principal
   token?: ServiceToken
+  /** The token had to be waited for: who asks is looked at again. */
+  waited?: true
   result?: Allow
 }
 /** undefined: go on. The runner awaits only promises. */

@@ -1,12 +1,13 @@
 import type { Context, DecideDeps, Decision, Maybe, RequestFacts, Step } from '../types.ts'
 import { authorize, authorizeScopes } from './authorize.ts'
+import { authorizeAgain } from './authorize-again.ts'
 import { buildHeaders } from './build-headers.ts'
 import { checkCsrf } from './check-csrf.ts'
 import { loadPrincipal } from './load-principal.ts'
 import { loadToken } from './load-token.ts'
 import { allowAnonymous, matchRoute } from './match-route.ts'
 
-/** The decision, in order: which route, is it open, who asks, is it they, may they, with which token, told how. */
+/** The decision, in order: which route, is it open, who asks, is it they, may they, with which token, may they still, told how. */
 export const STEPS: readonly (readonly [name: string, step: Step])[] = [
   ['match-route', matchRoute],
   ['allow-anonymous', allowAnonymous],
@@ -14,6 +15,7 @@ export const STEPS: readonly (readonly [name: string, step: Step])[] = [
   ['check-csrf', checkCsrf],
   ['authorize', authorize],
   ['load-token', loadToken],
+  ['authorize-again', authorizeAgain],
   ['authorize-scopes', authorizeScopes],
   ['build-headers', buildHeaders],
 ]

@@ -16,7 +16,11 @@ export function loadToken(c: Context, deps: DecideDeps): Maybe<Decision | undefi
       ? { kind: 'session', session: principal.session }
       : { kind: 'bearer', token: principal.token, issuer: principal.issuer }
   const answer = deps.broker.token(subject, service, ask)
-  return answer instanceof Promise ? answer.then((a) => take(c, deps, service, a)) : take(c, deps, service, answer)
+  if (!(answer instanceof Promise)) return take(c, deps, service, answer)
+  return answer.then((a) => {
+    c.waited = true
+    return take(c, deps, service, a)
+  })
 }
 
 function take(c: Context, deps: DecideDeps, service: string, answer: TokenAnswer): Decision | undefined {
