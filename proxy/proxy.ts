@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyServer } from 'http-proxy'
 import { createAgents } from './agents.ts'
-import { forward, type Exchange, type ForwardContext } from './forward.ts'
+import { exchangeOf, forward, type ForwardContext } from './forward.ts'
 import { createStalls } from './stalls.ts'
 import { createStreams } from './streams.ts'
 import { DEFAULT_LIMITS, type ProxyDeps, type ProxyStats, type ProxyVerdict } from './types.ts'
@@ -26,12 +26,11 @@ export interface Proxy {
 export function createProxy(deps: ProxyDeps): Proxy {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
   const server = createProxyServer({})
-  const exchanges = new WeakMap<IncomingMessage, Exchange>()
   const handshakes = new WeakMap<IncomingMessage, Handshake>()
   const streams = createStreams(deps.onEnded, deps.clock, deps.onGap)
   const stalls = createStalls(limits, deps.clock)
   const agents = createAgents(limits.maxSocketsPerUpstream)
-  const cx: ForwardContext = { deps, server, agents, exchanges, handshakes, streams }
+  const cx: ForwardContext = { deps, server, agents, handshakes, streams }
   const count = { requests: 0, webSockets: 0 }
   listen(cx)
   return {
@@ -93,10 +92,9 @@ function settle(deps: ProxyDeps, req: IncomingMessage, act: (v: ProxyVerdict) =>
 }
 
 /** httpxy tells of all requests on one emitter; each finds its own exchange. */
-function listen({ server, exchanges, handshakes }: ForwardContext): void {
-  const of = (req: IncomingMessage): Exchange | undefined => exchanges.get(req)
+function listen({ server, handshakes }: ForwardContext): void {
   server.on('proxyReq', (proxyReq: ClientRequest, req: IncomingMessage) => {
-    const x = of(req)
+    const x = exchangeOf(req)
     if (x === undefined) return
     x.proxyReq = proxyReq
     // Given up while it waited for a connection.
@@ -110,7 +108,7 @@ function listen({ server, exchanges, handshakes }: ForwardContext): void {
       if (info.statusCode === 103 && typeof info.headers.link === 'string') passHints(x.res, info.headers.link)
     })
   })
-  server.on('proxyRes', (proxyRes: IncomingMessage, req: IncomingMessage) => of(req)?.onResponse(proxyRes))
+  server.on('proxyRes', (proxyRes: IncomingMessage, req: IncomingMessage) => exchangeOf(req)?.onResponse(proxyRes))
   server.on('proxyReqWs', (proxyReq: ClientRequest, req: IncomingMessage) => handshakes.get(req)?.onRequest(proxyReq))
   // Without a listener the promise of web() and ws() rejects, which is where errors are taken; for ours it stays so.
 }

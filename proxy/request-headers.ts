@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http'
+import { lowerCase } from '../middleware/mouths/header-lines.ts'
 import { CSRF_HEADER } from '../middleware/session/csrf.ts'
 import { hasBody } from './check-request.ts'
+import { addressOf } from './address.ts'
 import { compileHopByHop } from './hop-by-hop.ts'
 import type { Forward } from './types.ts'
 
@@ -26,20 +28,26 @@ const REPLACED: ReadonlySet<string> = new Set([
  */
 export function buildRequestHeaders(req: IncomingMessage, v: Forward): OutgoingHeaders {
   const out: OutgoingHeaders = {}
+  /** One key a name, whatever its case: two would be two headers to Node. */
+  const keys = new Map<string, string>()
   const ends = compileHopByHop(req.rawHeaders)
-  const setByUs = new Set(v.set.map(([name]) => name.toLowerCase()))
+  const setByUs = new Set(v.set.map(([name]) => lowerCase(name)))
   eachHeader(req.rawHeaders, (name, lower, value) => {
     if (ends(lower) || setByUs.has(lower) || isForwarding(lower)) return
     if (REPLACED.has(lower) ? lower !== 'authorization' || !v.passAuthorization : v.removeNames(lower)) return
-    append(out, name, lower, value)
+    append(out, keys, name, lower, value)
   })
-  out['host'] = v.target.base.host
-  frame(req, out)
-  if (v.cookies !== '') out['cookie'] = v.cookies
-  out['x-forwarded-for'] = v.forwarded.for
-  out['x-forwarded-proto'] = v.forwarded.proto
-  out['x-forwarded-host'] = v.forwarded.host
-  for (const [name, value] of v.set) append(out, name, name.toLowerCase(), value)
+  const put = (name: string, value: string): void => {
+    keys.set(name, name)
+    out[name] = value
+  }
+  put('host', addressOf(v.target.base).host)
+  frame(req, put)
+  if (v.cookies !== '') put('cookie', v.cookies)
+  put('x-forwarded-for', v.forwarded.for)
+  put('x-forwarded-proto', v.forwarded.proto)
+  put('x-forwarded-host', v.forwarded.host)
+  for (const [name, value] of v.set) append(out, keys, name, lowerCase(name), value)
   return out
 }
 
@@ -52,12 +60,12 @@ export function buildUpgradeHeaders(req: IncomingMessage, v: Forward): OutgoingH
  * Framing is ours to say, from what the parser found and never from a header that `Connection` could name: a body whose
  * length nobody announced would be read as the next request (CVE-2026-29057, chunked DELETE and OPTIONS).
  */
-function frame(req: IncomingMessage, out: OutgoingHeaders): void {
-  if (req.headers['transfer-encoding'] !== undefined) out['transfer-encoding'] = 'chunked'
-  else if (hasBody(req)) out['content-length'] = req.headers['content-length'] ?? '0'
+function frame(req: IncomingMessage, put: (name: string, value: string) => void): void {
+  if (req.headers['transfer-encoding'] !== undefined) put('transfer-encoding', 'chunked')
+  else if (hasBody(req)) put('content-length', req.headers['content-length'] ?? '0')
 }
 
-const isForwarding = (lower: string): boolean => /^x[^a-z0-9]forwarded/.test(lower)
+const isForwarding = (lower: string): boolean => lower.startsWith('x') && /^x[^a-z0-9]forwarded/.test(lower)
 
 export function eachHeader(
   rawHeaders: readonly string[],
@@ -65,13 +73,17 @@ export function eachHeader(
 ): void {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
-    visit(name, name.toLowerCase(), rawHeaders[i + 1] ?? '')
+    visit(name, lowerCase(name), rawHeaders[i + 1] ?? '')
   }
 }
 
-function append(out: OutgoingHeaders, name: string, lower: string, value: string): void {
-  // One key a name, whatever its case: two would be two headers to Node.
-  const key = name in out ? name : (Object.keys(out).find((k) => k.toLowerCase() === lower) ?? name)
+function append(out: OutgoingHeaders, keys: Map<string, string>, name: string, lower: string, value: string): void {
+  const key = keys.get(lower)
+  if (key === undefined) {
+    keys.set(lower, name)
+    out[name] = value
+    return
+  }
   const before = out[key]
   out[key] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
 }

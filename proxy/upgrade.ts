@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { addressOf } from './address.ts'
 import { UpstreamTimeout, failureOf } from './failure.ts'
 import { withRequest, type ForwardContext } from './forward.ts'
 import { closeFrame, createFrameTracker } from './frames.ts'
@@ -70,7 +71,7 @@ export function forwardUpgrade(
     })
   }
   cx.handshakes.set(req, { socket, onRequest })
-  const options = { target: new URL(target.base.origin), agent: false }
+  const options = { target: addressOf(target.base), agent: false }
   withRequest(req, buildUpgradeHeaders(req, v), target, () => cx.server.ws(req, socket as never, options, head)).catch(
     fail,
   )
