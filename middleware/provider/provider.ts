@@ -10,7 +10,7 @@ import type { Provider, ProviderOptions, ProviderState } from './types.ts'
 /**
  * One OpenID provider. Nothing is fetched until something is asked; `ready()` begins discovery and from then on recovery
  * goes on in the background, so that the service starts, and comes back, whatever the provider does.
- * Emits `provider_up` and `provider_down {provider, detail?}` when reachability changes, `userinfo_failed {provider}`.
+ * Emits `provider_up {provider, first?}` and `provider_down {provider, detail?}` when reachability changes, `userinfo_failed {provider}`.
  */
 export function createProvider(o: ProviderOptions): Provider {
   let told: boolean | undefined
@@ -27,10 +27,15 @@ export function createProvider(o: ProviderOptions): Provider {
     const up = now.up && !c.circuit().isFailing()
     // Not asked yet is neither up nor down.
     if (up === told || (!up && now.detail === undefined)) return
+    const first = told === undefined
     told = up
     o.emit({
       name: up ? 'provider_up' : 'provider_down',
-      fields: { provider: o.settings.name, ...(now.detail === undefined ? {} : { detail: now.detail }) },
+      fields: {
+        provider: o.settings.name,
+        ...(up && first ? { first } : {}),
+        ...(now.detail === undefined ? {} : { detail: now.detail }),
+      },
     })
   }
   const c = createConnection(o, tell)

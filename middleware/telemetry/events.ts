@@ -3,7 +3,7 @@ import type { Claims } from '../types.ts'
 type Level = 'debug' | 'info' | 'warn' | 'error'
 
 interface EventKind {
-  readonly level: Level
+  readonly level: Level | ((f: Claims) => Level)
   /** Fixed text, or made from the event's fields. Operators grep for these: contract.md holds them to the letter. */
   readonly msg: string | ((f: Claims) => string)
 }
@@ -40,7 +40,8 @@ export const EVENTS: Readonly<Record<string, EventKind>> = {
   store_up: { level: 'warn', msg: 'store_up' },
   store_warning: { level: 'warn', msg: 'store_warning' },
   provider_down: { level: 'error', msg: 'provider_down' },
-  provider_up: { level: 'warn', msg: 'provider_up' },
+  // At the start nothing has ended: a line without its begin would only wake somebody.
+  provider_up: { level: (f) => (f['first'] === true ? 'debug' : 'warn'), msg: 'provider_up' },
   redirect_uris: { level: 'info', msg: 'redirect_uris' },
   // tokens
   token_refresh: { level: 'debug', msg: 'token_refresh' },

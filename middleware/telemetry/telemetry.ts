@@ -41,9 +41,9 @@ export function createTelemetry(level: Settings['log']['level'], destination?: D
     faults.take(e)
     if (ONCE_A_PEER.has(e.name) && !isNew(strangers, `${e.name}|${String(e.fields?.['peer'])}`)) return
     const kind = EVENTS[e.name]
-    const at = kind?.level ?? 'info'
-    if (!log.isLevelEnabled(at)) return
     const fields = e.fields ?? {}
+    const at = typeof kind?.level === 'function' ? kind.level(fields) : (kind?.level ?? 'info')
+    if (!log.isLevelEnabled(at)) return
     const text = kind === undefined ? e.name : typeof kind.msg === 'string' ? kind.msg : kind.msg(fields)
     log[at](e.correlationId === undefined ? fields : { correlation_id: e.correlationId, ...fields }, text)
   }

@@ -57,6 +57,15 @@ describe('the admin listener', () => {
   })
 })
 
+test('a provider that is reached at the start is no end of an outage: nobody is told at the usual level', async () => {
+  const s = await startService()
+  try {
+    assert.equal((await s.waitForLog((l) => l['msg'] === 'provider_up'))['level'], 'debug')
+  } finally {
+    await s.stop()
+  }
+})
+
 test('R19 a provider that is down at boot: the service starts, says so, is not ready, and recovers by itself', async () => {
   const port = await freePort()
   const s = await startService({ issuer: `http://127.0.0.1:${port}` })
@@ -92,7 +101,7 @@ test('R19 a provider that is down at boot: the service starts, says so, is not r
     await new Promise<void>((resolve) => provider?.listen(port, '127.0.0.1', resolve))
     await until('the service ready', async () => (await get(`${s.adminUrl}/ready`)).status === 200)
     assert.equal((await s.client().page('/auth/login')).status, 302)
-    await s.waitForLog((l) => l['msg'] === 'provider_up')
+    assert.equal((await s.waitForLog((l) => l['msg'] === 'provider_up'))['level'], 'warn')
   } finally {
     provider?.closeAllConnections()
     provider?.close()
