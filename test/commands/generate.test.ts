@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { certs } from '../../commands/certs.ts'
+import { checkConfig } from '../../commands/check.ts'
 import { generate, type GenerateArgs } from '../../commands/generate.ts'
 
 let dir: string
@@ -146,6 +147,45 @@ test('ids that spell one name after another get names of their own, and none tak
     'bff-verify-is-not-public',
     'bff-verify-is-not-public-2',
   ])
+})
+
+const MIXED = {
+  services: { orders: { base_url: 'http://orders:8080/base' }, billing: { base_url: 'https://billing:8443' } },
+  routes: [
+    { id: 'orders', path: '/orders/*', target_service: 'orders' },
+    { id: 'read', path: '/mixed/*', target_service: 'orders', methods: ['GET'] },
+    { id: 'write', path: '/mixed/*', target_service: 'billing', methods: ['POST'] },
+    { id: 'api', path: '/api/*', target_service: 'orders', upstream_path: '/v1/{path}' },
+    { id: 'lost', path: '/lost/*', target_service: 'lost' },
+    { id: 'plain', path: '/*', encoded: ['slash'] },
+    { id: 'shut', path: '/orders/shut', auth: 'deny' },
+  ],
+}
+
+test('check --traefik finds no fault in what is written, whatever the config', () => {
+  const tls = { cert: 'tls/bff.pem', key: 'tls/bff.key', client_ca: 'tls/ca.pem' }
+  for (const server of [
+    {},
+    { base_path: '/app/auth' },
+    { verify_listen: '127.0.0.1:4443', verify_tls: tls },
+    { public_url: undefined, public_urls: ['https://app.example.com', 'https://*.apps.example.com'] },
+    { listen: '[::1]:4181', trusted_proxies: ['::1/128'] },
+  ]) {
+    const at = configDir(server, MIXED)
+    for (const args of [
+      {},
+      { entryPoint: 'websecure', tls: true },
+      { host: 'bff.internal' },
+      { upstreams: ['plain=spa@docker'] },
+    ]) {
+      const out = join(at, 'traefik.yaml')
+      assert.equal(run(at, { ...args, out }).code, 0)
+      let said = ''
+      const code = checkConfig(at, {}, (t) => (said += `${t}\n`), [out])
+      assert.equal(code, 0, `${JSON.stringify([server, args])}\n${said}`)
+      assert.doesNotMatch(said, /traefik\.yaml/)
+    }
+  }
 })
 
 test('no secret of the settings is in what is written', () => {
