@@ -15,7 +15,34 @@ export const checkRequire: Check = (c) => {
         mend: 'Name at least one acr in both, or leave one of the two out.',
       })
   })
+  checkEmpty(c)
   checkNetworks(c)
+}
+
+/** Of none of these, nobody is one; left out, everybody is. Which of the two an empty list means is not ours to guess. */
+function checkEmpty(c: CheckContext): void {
+  const say = (at: Place, what: string): void =>
+    c.report.fault(at, {
+      code: 'REQUIRE_EMPTY',
+      message: `\`${what}\` lists nothing: it could mean nobody, or anybody`,
+      mend: 'Leave it out to require nothing; auth: deny lets nobody in.',
+    })
+  for (const [at, rule] of allRules(c)) {
+    for (const key of ['groups', 'scopes', 'acr', 'networks'] as const)
+      if (rule?.[key]?.length === 0) say([...at, key], key)
+    for (const [path, wanted] of Object.entries(rule?.claims ?? {}))
+      if (Array.isArray(wanted) && wanted.length === 0) say([...at, 'claims', path], path)
+  }
+}
+
+function allRules(c: CheckContext): readonly (readonly [Place, DraftRequire | undefined])[] {
+  return [
+    ...c.routes.routes.map((r, i) => [['routes', 'routes', i, 'require'], r.require] as const),
+    ...Object.entries(c.routes.services).map(([n, s]) => [['routes', 'services', n, 'require'], s.require] as const),
+    ...Object.entries(c.settings.service_tokens).map(
+      ([n, s]) => [['settings', 'service_tokens', n, 'require'], s.require] as const,
+    ),
+  ]
 }
 
 function serviceRequire(c: CheckContext, name: string): DraftRequire | undefined {
@@ -26,14 +53,7 @@ function serviceRequire(c: CheckContext, name: string): DraftRequire | undefined
 function checkNetworks(c: CheckContext): void {
   const { trusted_proxies: trusted, verify_tls: tls } = c.settings.server
   if (trusted.length > 0 || tls?.client_ca !== undefined) return
-  const rules: (readonly [Place, DraftRequire | undefined])[] = [
-    ...c.routes.routes.map((r, i) => [['routes', 'routes', i, 'require'], r.require] as const),
-    ...Object.entries(c.routes.services).map(([n, s]) => [['routes', 'services', n, 'require'], s.require] as const),
-    ...Object.entries(c.settings.service_tokens).map(
-      ([n, s]) => [['settings', 'service_tokens', n, 'require'], s.require] as const,
-    ),
-  ]
-  for (const [at, rule] of rules)
+  for (const [at, rule] of allRules(c))
     if ((rule?.networks ?? []).length > 0)
       c.report.warn([...at, 'networks'], {
         code: 'NETWORKS_BLIND',

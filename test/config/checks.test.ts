@@ -308,6 +308,11 @@ const ROUTE_FAULTS: readonly Row[] = [
   ['.. in its path', route('path: /a/../b'), ['1 BAD_PATH']],
   ['an empty segment in its path', route('path: //a'), ['1 BAD_PATH']],
   ['a letter encoded in its path', route('path: /%61'), ['1 BAD_PATH']],
+  [
+    'a rule that lists nothing',
+    route('path: /a, require: { groups: [], claims: { x: [] } }'),
+    ['1 REQUIRE_EMPTY', '1 REQUIRE_EMPTY'],
+  ],
   ['a colon encoded in its path', route('path: /a%3Ab'), ['1 BAD_PATH']],
   ['an escape in small letters in its path', route('path: /a%c3%a4'), ['1 BAD_PATH']],
   ['a backslash in its path', route('path: "/a\\\\b"'), ['1 BAD_PATH']],
