@@ -26,7 +26,7 @@ export interface Exchange {
 const EXCHANGE = Symbol('exchange')
 type Carrier = IncomingMessage & { [EXCHANGE]?: Exchange }
 
-/** The exchange that a request is in, kept on the request itself: a WeakMap of all costs the collector a tenth of the time. */
+/** The exchange that a request is in, kept on the request itself. */
 export function exchangeOf(req: IncomingMessage): Exchange | undefined {
   return (req as Carrier)[EXCHANGE]
 }
