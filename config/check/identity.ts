@@ -1,10 +1,17 @@
 import { Refused } from '../finding.ts'
 import type { Place } from '../finding.ts'
 import { suggest } from '../suggest.ts'
-import { ASSERTION_HEADER, CORRELATION_HEADER, ISSUER_HEADER, PRESETS } from '../values/header-presets.ts'
+import {
+  ASSERTION_HEADER,
+  CORRELATION_HEADER,
+  ISSUER_HEADER,
+  PRESETS,
+  type HeaderSource,
+} from '../values/header-presets.ts'
 import { parseClaimPath } from '../values/claim-path.ts'
 import { parseHeaderName } from '../values/words.ts'
 import type { Check, CheckContext } from './context.ts'
+import { providersOf } from './providers.ts'
 import { publicUrls } from './public-urls.ts'
 
 /** Header names are keys here, which a schema can only match with a pattern: too little to say what is wrong. */
@@ -32,6 +39,34 @@ export const checkIdentity: Check = (c) => {
   }
   checkOwnIssuer(c)
   checkLists(c)
+  checkIssuerTold(c)
+}
+
+const SUBJECT: readonly HeaderSource[] = ['user', 'sub', 'preferred_username']
+
+/** Two issuers may each have an `alice`: a service that is told the name alone takes one for the other. */
+function checkIssuerTold(c: CheckContext): void {
+  const { service_tokens: services, bearer_issuers: bearers, identity_headers: identity } = c.settings
+  const issuers = [
+    ...providersOf(c.settings).map((p) => p.provider.issuer),
+    ...Object.values(bearers).map((b) => b.issuer),
+  ]
+  if (new Set(issuers.map((i) => i?.href.replace(/\/$/, ''))).size < 2) return
+  const whose = new Set(
+    Object.entries(PRESETS[identity.preset]).flatMap(([name, from]) =>
+      SUBJECT.includes(from) ? [name.toLowerCase()] : [],
+    ),
+  )
+  for (const [service, { identity_headers: list }] of Object.entries(services)) {
+    const names = list?.map((n) => n.toLowerCase()) ?? []
+    const told = names.includes(ISSUER_HEADER.toLowerCase()) || names.includes(ASSERTION_HEADER.toLowerCase())
+    if (told || !names.some((n) => whose.has(n))) continue
+    c.report.warn(['settings', 'service_tokens', service, 'identity_headers'], {
+      code: 'ISSUER_NOT_TOLD',
+      message: `\`${service}\` is told who a user is and not at which issuer: several may have one of that name`,
+      mend: `Add ${ISSUER_HEADER} to its identity_headers.`,
+    })
+  }
 }
 
 /** A name that nothing sets is most often another preset's, or a slip: the service would wait for it. */

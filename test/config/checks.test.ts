@@ -515,6 +515,22 @@ const WARNINGS: readonly Row[] = [
     route('path: /a, target_service: b', 'tokens: { audience_parameter: resource }\nservice_audiences: { b: x }\n'),
     ['settings.yaml:5 NOT_A_RESOURCE'],
   ],
+  [
+    'a user told by name alone, where several issuers may have one',
+    route(
+      'path: /a, target_service: b',
+      'service_tokens: { b: { audience: x, identity_headers: [X-User-ID] } }\nbearer_issuers: { p: { issuer: https://p.example.com, audience: y } }\n',
+    ),
+    ['settings.yaml:4 ISSUER_NOT_TOLD'],
+  ],
+  [
+    'a service that asks for an assertion that is off',
+    route(
+      'path: /a, target_service: b',
+      'service_tokens: { b: { audience: x, identity_headers: [X-Identity-Assertion] } }\n',
+    ),
+    ['settings.yaml:4 ASSERTION_OFF'],
+  ],
   ['SameSite=Strict', session('same_site: strict'), ['settings.yaml:3 SAME_SITE_STRICT']],
   [
     'a secret of one letter',
