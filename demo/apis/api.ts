@@ -111,6 +111,8 @@ function send(res: ServerResponse, status: number, body: unknown): void {
 
 /** A live event stream: the time, each second, until somebody ends it. */
 function events(res: ServerResponse, o: ApiOptions, sub: string): void {
+  // Who left while the token was checked will not close again.
+  if (res.closed || res.destroyed) return
   res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
   res.flushHeaders()
   let n = 0

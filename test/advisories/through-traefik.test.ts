@@ -107,6 +107,17 @@ describe('a client that says where it comes from, and is a stranger', () => {
   })
 })
 
+test('TRACE and an overridden method get past no rule, whoever asks (RFC 9110 §9.3.8)', async () => {
+  for (const path of ['/orders/1', '/api/orders/1', '/orders/public/1']) {
+    for (const method of ['TRACE', 'TRACK']) assert.ok((await ask(path, { cookie }, method)).status >= 400)
+    for (const value of ['TRACE', 'no method'])
+      assert.equal((await ask(path, { cookie, 'x-http-method-override': value })).status, 400)
+  }
+  // No other route: the rules are the same, but it is no safe method any more.
+  assert.equal((await ask('/orders/1', { cookie, 'x-http-method-override': 'DELETE' })).status, 403)
+  assert.equal(up.seen.length, 0)
+})
+
 test('identity headers of a client do not outlive a public route, in header mode and through the proxy', async () => {
   for (const path of ['/orders/public/1', '/api/orders/public/1']) {
     const forged = [
