@@ -37,8 +37,8 @@ export interface Keys {
   readonly set: RemoteJWKSet
   /** What the provider announces for id tokens, without what is never accepted. */
   readonly algorithms: readonly string[]
-  /** Fetches the keys anew; false where that was done too often lately. */
-  reload(nowMs: number): Promise<boolean>
+  /** Fetches the keys anew, for an unknown `kid` or a wrong signature; false where that was done too often lately for its like. */
+  reload(nowMs: number, why: 'kid' | 'signature'): Promise<boolean>
 }
 
 /**
@@ -48,7 +48,8 @@ export interface Keys {
 export function createKeys(md: ServerMetadata, fetch: Fetch, timeoutMs: number): Keys {
   const uri = md.jwks_uri ?? ''
   const announced = md.id_token_signing_alg_values_supported ?? ['RS256']
-  const mayReload = createAllowance(3, 5_000)
+  // Each its own: whoever sends wrong signatures must not keep new keys from being found.
+  const mayReload = { kid: createAllowance(3, 5_000), signature: createAllowance(3, 5_000) }
   const set = createRemoteJWKSet(new URL(uri), {
     timeoutDuration: timeoutMs,
     cooldownDuration: 5_000,
@@ -63,8 +64,8 @@ export function createKeys(md: ServerMetadata, fetch: Fetch, timeoutMs: number):
   return {
     uri,
     set,
-    reload: async (nowMs) => {
-      if (!mayReload(nowMs)) return false
+    reload: async (nowMs, why) => {
+      if (!mayReload[why](nowMs)) return false
       await set.reload()
       return true
     },
@@ -100,7 +101,9 @@ export async function verifySigned(keys: Keys, jwt: string, nowMs: number, check
   if (first.kind !== 'rejected' || !(first.unknownKey || first.otherKey)) return first
   // jose fetches again by itself, but not within five seconds of the last time: a key may rotate any moment. Some providers
   // give the new one the name of the old, which then is a wrong signature.
-  const fresh = await keys.reload(nowMs).catch((e: unknown) => (first.otherKey ? false : judge(e)))
+  const fresh = await keys
+    .reload(nowMs, first.otherKey ? 'signature' : 'kid')
+    .catch((e: unknown) => (first.otherKey ? false : judge(e)))
   return fresh === true ? tryKeys(keys, jwt, nowMs, checks) : fresh === false ? first : fresh
 }
 
