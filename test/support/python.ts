@@ -10,10 +10,11 @@ const run = promisify(execFile)
 const PACKAGES = ['PyJWT==2.15.1', 'cryptography==50.0.2', 'cffi==2.1.1', 'pycparser==3.12']
 
 /**
- * A folder for PYTHONPATH with PyJWT in it, fetched once with pip into `.cache/`; undefined where this Python has no such
- * wheels, or no registry is to be had.
+ * A folder for PYTHONPATH with PyJWT in it, fetched once with pip into `.cache/`.
+ *
+ * @throws where it cannot be fetched: with what pip said, and how to bring it oneself.
  */
-export async function pyJwt(): Promise<string | undefined> {
+export async function pyJwt(): Promise<string> {
   const home = join(CACHE, `python-${PACKAGES.join('+').replaceAll('==', '-')}`)
   if (await exists(home)) return home
   await mkdir(CACHE, { recursive: true })
@@ -24,8 +25,10 @@ export async function pyJwt(): Promise<string | undefined> {
     // Whoever comes second finds the place taken, by the same thing.
     await rename(aside, home).catch(() => undefined)
     return home
-  } catch {
-    return undefined
+  } catch (e) {
+    throw new Error(`PyJWT cannot be fetched; put ${PACKAGES.join(' ')} into ${home} (pip install --target)`, {
+      cause: e,
+    })
   } finally {
     await rm(aside, { recursive: true, force: true })
   }
