@@ -1,8 +1,7 @@
-import type { AddressInfo, ListenOptions, Server } from 'node:net'
+import { Server as NetServer, type AddressInfo, type ListenOptions, type Server } from 'node:net'
 import type { ListenAddress } from '../config/types.ts'
 import type { Clock } from '../middleware/types.ts'
 import type { Holder } from './deployment.ts'
-import { shut } from './shut.ts'
 
 /** Two processes that start at once meet each other's short look at the port: so often they look again. */
 const TRIES = 20
@@ -33,8 +32,8 @@ export async function listen(
   for (let left = TRIES; ; left -= 1) {
     const taken = at.port === 0 ? undefined : await tryListen(server, at, false)
     if (taken === undefined) {
-      // It was free. Opened again, shared this time; who has connected meanwhile is served all the same.
-      if (at.port !== 0) await shut(server)
+      // It was free. Opened again, shared this time; until now whoever asked was refused.
+      if (at.port !== 0) await unlisten(server)
       const raced = await listenShared(server, at)
       if (raced === undefined) return { address: addressOf(server), beside: false }
       if (left <= 1) throw raced
@@ -78,6 +77,15 @@ function tryListen(server: Server, at: ListenAddress, reusePort: boolean): Promi
     const options: ListenOptions = { host: at.host, port: at.port, reusePort }
     server.listen(options)
   })
+}
+
+/**
+ * Closes the look at the port, in the very round of the loop that opened it: nobody has been accepted yet, so nobody is
+ * waited for. Not http's own close, which would also cut connections.
+ */
+async function unlisten(server: Server): Promise<void> {
+  NetServer.prototype.close.call(server)
+  await new Promise((resolve) => setImmediate(resolve))
 }
 
 function addressOf(server: Server): string {

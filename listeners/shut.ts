@@ -18,7 +18,11 @@ export async function shut(server: Server): Promise<void> {
   shortenQueue(server)
   await emptied(server)
   await new Promise<void>((resolve) => {
+    let done = false
     const close = (): void => {
+      // The timer's call may already be on its way when a connection comes, and the server may listen again by then.
+      if (done) return
+      done = true
       clearTimeout(timer)
       server.off('connection', close)
       // Not http's own close: that also cuts connections whose first request is on its way.
