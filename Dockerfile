@@ -10,8 +10,10 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 FROM base AS demo
 # Scripts are left out: the one that would run fetches a Node, and this image is one.
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY demo ./demo
+COPY config ./config
+COPY middleware ./middleware
 COPY traefik ./traefik
+COPY demo ./demo
 USER node
 ENTRYPOINT ["node", "demo/parts.ts"]
 
@@ -25,6 +27,7 @@ COPY config ./config
 COPY listeners ./listeners
 COPY middleware ./middleware
 COPY proxy ./proxy
+COPY traefik ./traefik
 # Compiled once, here: a start is half a second shorter. Node keeps it by user id, and nobody may write it later.
 ENV NODE_COMPILE_CACHE=/app/.cache/compiled
 RUN install -d -o node -g node /app/.cache \

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { formatFinding, loadConfig } from '../../config/load.ts'
@@ -50,12 +50,35 @@ test('localhost is one place for the service and the parts, and what runs our co
     if (s.build !== undefined) assert.equal(s.read_only, true, name)
 })
 
-test('the image copies every folder that the service imports from, runs as nobody special, and says when it is ill', () => {
-  const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
-  for (const folder of ['commands', 'config', 'listeners', 'middleware', 'proxy'])
-    assert.match(dockerfile, new RegExp(`^COPY ${folder} \\./${folder}$`, 'm'))
-  for (const file of ['cli.ts', 'app.ts', 'compose.ts'])
-    assert.match(dockerfile, new RegExp(`^COPY .*\\b${file}\\b`, 'm'))
+const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
+
+/** What a stage of the Dockerfile copies out of the context, files and folders. */
+function copied(stage: string): readonly string[] {
+  const text = dockerfile.split(/^FROM /m).find((part) => part.split('\n')[0]?.endsWith(` AS ${stage}`)) ?? ''
+  return [...text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((m) => (m[1] ?? '').split(' '))
+}
+
+/** Every file of ours that an entry leads to, by import and by dynamic import. */
+function reached(entry: string, seen = new Set<string>()): ReadonlySet<string> {
+  if (seen.has(entry)) return seen
+  seen.add(entry)
+  if (!entry.endsWith('.ts')) return seen
+  const text = readFileSync(join(ROOT, entry), 'utf8')
+  for (const m of text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) reached(join(dirname(entry), m[1] ?? ''), seen)
+  return seen
+}
+
+for (const [stage, entry, there] of [
+  ['service', 'cli.ts', ['package.json']],
+  ['demo', 'demo/parts.ts', ['package.json', 'package-lock.json']],
+] as const)
+  test(`the image of the ${stage} has every file that ${entry} leads to`, () => {
+    const has = [...copied(stage), ...there]
+    const missing = [...reached(entry)].filter((f) => !has.some((c) => f === c || f.startsWith(`${c}/`)))
+    assert.deepEqual(missing, [])
+  })
+
+test('the image runs as nobody special, and says when it is ill', () => {
   assert.match(dockerfile, /^USER node$/m)
   assert.match(dockerfile, /^HEALTHCHECK /m)
 })
