@@ -79,17 +79,6 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
       takeOver(before, name, settings) ?? createProvider({ settings: s, clock: long.clock, emit, random: long.random }),
     ]),
   )
-  // Asked for now, so that an outage shows at once; nobody waits for it.
-  for (const [name, p] of providers) {
-    const known = before?.providers.get(name) === p
-    const ready = p.ready()
-    ready.catch(() => undefined)
-    // Where there is one provider its path is known, and whoever sets it up wants to know it before it answers.
-    if (!known)
-      void (providers.size === 1 ? Promise.resolve() : ready)
-        .then(() => tellRedirectUris(p, generation, emit))
-        .catch(() => undefined)
-  }
   for (const [name, old] of before?.providers ?? []) if (providers.get(name) !== old) old.close()
   const bearers =
     takeOverBearers(before, settings) ??
@@ -155,9 +144,12 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
       void endpoints.load()
       // Asked for now, so that an outage shows at once; nobody waits for it.
       for (const [name, p] of providers) {
-        const known = before?.providers.get(name) === p
-        p.ready()
-          .then(() => (known ? undefined : tellRedirectUris(p, generation, emit)))
+        const ready = p.ready()
+        ready.catch(() => undefined)
+        if (before?.providers.get(name) === p) continue
+        // Where there is one provider its path is known, and whoever sets it up wants to know it before it answers.
+        void (providers.size === 1 ? Promise.resolve() : ready)
+          .then(() => tellRedirectUris(p, generation, emit))
           .catch(() => undefined)
       }
     },

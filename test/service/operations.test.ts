@@ -36,6 +36,7 @@ describe('the admin listener', () => {
     assert.equal(ready.status, 200)
     assert.deepEqual(((await ready.json()) as { store: { up: boolean } }).store.up, true)
     assert.equal((await get(`${s.adminUrl}/ready?scope=local`)).status, 200)
+    assert.equal(s.logs.filter((l) => l['msg'] === 'redirect_uris').length, 1, 'what to register is told once')
     await s.verify('/orders/1')
     const metrics = await (await get(`${s.adminUrl}/metrics`)).text()
     assert.match(metrics, /bff_decisions_total\{mouth="traefik",outcome="refuse",code="NO_SESSION"\} 1/)
