@@ -1,5 +1,5 @@
 import type { Generation, RawRequest, TokenId } from '../types.ts'
-import { METHOD, readCommon } from './common-facts.ts'
+import { METHOD, readCommon, toFacts } from './common-facts.ts'
 import { correlationId, hostOf, whoWaits } from './request-headers.ts'
 import { parseTarget } from './target.ts'
 import type { Facts, ReadDeps } from './traefik.ts'
@@ -22,33 +22,21 @@ export function readProxyFacts(raw: RawRequest, now: Generation, deps: ReadDeps,
   if (origin === undefined) return no('host is not in public_url')
   const target = parseTarget(raw.target)
   if (target === undefined) return no('path is not canonical')
-  const rest = readCommon(raw, now, raw.method, trusted)
-  if (typeof rest === 'string') return no(rest)
+  const common = readCommon(raw, now, raw.method, trusted)
+  if (typeof common === 'string') return no(common)
   const upgrade = raw.method === 'GET' && raw.all('upgrade').some((u) => u.toLowerCase() === 'websocket')
   return {
     ok: true,
-    facts: {
+    facts: toFacts({
       mouth: 'proxy',
       method: raw.method,
-      origin: origin.origin,
-      hostname: origin.hostname,
-      path: target.path,
-      query: target.query,
-      encoded: target.encoded,
-      acceptLanguage: rest.acceptLanguage,
-      clientIp: rest.clientIp,
-      clientIpUnknown: rest.clientIpUnknown,
-      cookies: rest.cookies,
-      cookiesForUpstream: rest.cookiesForUpstream,
-      authorization: rest.authorization,
-      csrf: rest.csrf,
-      preflight: rest.preflight,
-      preflightMethod: rest.preflightMethod,
-      overrides: rest.overrides,
+      origin,
+      target,
+      common,
       wants: whoWaits(raw, raw.method, upgrade),
       correlationId: id,
       pinned: undefined,
       again: again === undefined ? undefined : { rejected: again },
-    },
+    }),
   }
 }
