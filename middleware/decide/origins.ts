@@ -1,5 +1,6 @@
 import type { PublicUrl } from '../../config/types.ts'
 import { originText } from '../../config/values/url.ts'
+import { memoize } from '../memo.ts'
 
 interface Found {
   readonly origin: string
@@ -57,8 +58,6 @@ function hostForms(u: PublicUrl): string[] {
   return u.port === '' ? [u.hostname, `${u.hostname}:${DEFAULT_PORT[u.protocol]}`] : [`${u.hostname}:${u.port}`]
 }
 
-const MOST_JUDGED = 100
-
 function compileLooksPublic(urls: readonly PublicUrl[]): (host: string) => boolean {
   const exact = Map.groupBy(
     urls.filter((u) => !u.wildcard),
@@ -68,28 +67,24 @@ function compileLooksPublic(urls: readonly PublicUrl[]): (host: string) => boole
     urls.filter((u) => u.wildcard),
     (u) => u.hostname.slice(1),
   )
-  const judge = (host: string): boolean => {
-    const lower = host.toLowerCase()
-    const hostname = lower.replace(/:[^\]]*$/, '').replace(/\.$/, '')
-    const port = /:(\d+)$/.exec(lower)?.[1] ?? ''
-    // A loopback name is shared by everything on the machine, so there the port tells us apart from the gateway.
-    const counts = (u: PublicUrl): boolean =>
-      !isLoopbackName(hostname) || port === u.port || port === DEFAULT_PORT[u.protocol]
-    if (exact.get(hostname)?.some(counts) === true) return true
-    // Here a star is any number of labels: for refusing, more is safer.
-    for (let dot = hostname.indexOf('.'); below.size > 0 && dot !== -1; dot = hostname.indexOf('.', dot + 1))
-      if (below.get(hostname.slice(dot))?.some(counts) === true) return true
-    return false
-  }
   // A gateway asks under one or two names.
-  const judged = new Map<string, boolean>()
-  return (host) => {
-    const before = judged.get(host)
-    if (before !== undefined) return before
-    const is = judge(host)
-    if (judged.size < MOST_JUDGED && host.length <= 256) judged.set(host, is)
-    return is
-  }
+  return memoize(
+    (host) => {
+      const lower = host.toLowerCase()
+      const hostname = lower.replace(/:[^\]]*$/, '').replace(/\.$/, '')
+      const port = /:(\d+)$/.exec(lower)?.[1] ?? ''
+      // A loopback name is shared by everything on the machine, so there the port tells us apart from the gateway.
+      const counts = (u: PublicUrl): boolean =>
+        !isLoopbackName(hostname) || port === u.port || port === DEFAULT_PORT[u.protocol]
+      if (exact.get(hostname)?.some(counts) === true) return true
+      // Here a star is any number of labels: for refusing, more is safer.
+      for (let dot = hostname.indexOf('.'); below.size > 0 && dot !== -1; dot = hostname.indexOf('.', dot + 1))
+        if (below.get(hostname.slice(dot))?.some(counts) === true) return true
+      return false
+    },
+    100,
+    256,
+  )
 }
 
 /** Names and addresses that never leave the machine. */

@@ -1,17 +1,9 @@
+import { memoize } from '../memo.ts'
+
 export const NONE: readonly string[] = []
 
-/** Names as they come, and in lower case: the same few dozen with every request, and a client may send any. */
-const lowered = new Map<string, string>()
-const MOST_LOWERED = 1000
-
 /** A header name in lower case. */
-export function lowerCase(name: string): string {
-  const before = lowered.get(name)
-  if (before !== undefined) return before
-  const lower = name.toLowerCase()
-  if (name.length <= 64 && lowered.size < MOST_LOWERED) lowered.set(name, lower)
-  return lower
-}
+export const lowerCase = memoize((name) => name.toLowerCase(), 1000, 64)
 
 /** Values by lower-case name, from names and values in turn: one pass for the two dozen questions that follow. */
 export function indexLines(lines: readonly string[]): Map<string, string[]> {

@@ -1,5 +1,6 @@
 import type { Allow, Answer, Emit, Generation, RawRequest, Refuse, RequestFacts } from '../types.ts'
 import { compileOurHeaders } from '../identity/header-names.ts'
+import { memoize } from '../memo.ts'
 import { passesAuthorization } from './answer.ts'
 import { METHOD, readCommon, toFacts } from './common-facts.ts'
 import { correlationId, single, whoWaits } from './request-headers.ts'
@@ -69,28 +70,24 @@ function checkDoor(raw: RawRequest, now: Generation): string | undefined {
   return undefined
 }
 
-/** Header names that were found harmless: clients send the same few dozen, and each costs two regular expressions. */
-const MOST_HARMLESS = 1000
-const compiled = new WeakMap<
-  Generation,
-  { readonly isAlias: (name: string) => boolean; readonly harmless: Set<string> }
->()
+const compiled = new WeakMap<Generation, (name: string) => boolean>()
 
 /**
  * Another spelling of a name of ours (`X_User_ID`, CVE-2025-64484) or of Traefik's (`X_Forwarded_Proto`, CVE-2026-39858).
  * Traefik passes it on beside ours unless its regex or entry point says otherwise, and some upstreams fold both into one.
  */
 function checkAliases(raw: RawRequest, now: Generation): string | undefined {
-  let known = compiled.get(now)
-  if (known === undefined)
-    compiled.set(now, (known = { isAlias: compileOurHeaders(now.settings).isAlias, harmless: new Set() }))
-  for (const name of raw.names()) {
-    if (known.harmless.has(name)) continue
-    if (known.isAlias(name) || (/[^a-z0-9-]/.test(name) && /^x[^a-z0-9](?:forwarded|real[^a-z0-9]ip)/.test(name)))
-      return 'a header name that is an alias of ours'
-    if (name.length <= 64 && known.harmless.size < MOST_HARMLESS) known.harmless.add(name)
-  }
+  let isAlias = compiled.get(now)
+  if (isAlias === undefined) compiled.set(now, (isAlias = compileAliases(now)))
+  for (const name of raw.names()) if (isAlias(name)) return 'a header name that is an alias of ours'
   return undefined
+}
+
+function compileAliases(now: Generation): (name: string) => boolean {
+  const { isAlias } = compileOurHeaders(now.settings)
+  const isOfTraefik = (name: string): boolean =>
+    /[^a-z0-9-]/.test(name) && /^x[^a-z0-9](?:forwarded|real[^a-z0-9]ip)/.test(name)
+  return memoize((name) => isAlias(name) || isOfTraefik(name), 1000, 64)
 }
 
 function readTold(raw: RawRequest): { readonly method: string; readonly host: string; readonly uri: string } | string {
