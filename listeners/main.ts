@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Composed } from '../compose.ts'
 import { health } from '../middleware/endpoints/health.ts'
-import { rawFromHttp1, writeHttp1 } from '../middleware/mouths/http1.ts'
+import { answerHttp1, rawFromHttp1, writeHttp1 } from '../middleware/mouths/http1.ts'
 import type { Answer } from '../middleware/types.ts'
 import type { Proxy } from '../proxy/proxy.ts'
 import { writeAnswerRaw } from '../proxy/write-answer.ts'
@@ -19,7 +19,7 @@ export function serveMain(
 ): void {
   const path = pathOf(req.url ?? '/')
   if (now.verifyPaths.has(path)) {
-    serveVerify(req, res, now)
+    answerHttp1(req, res, verifyAnswer(rawFromHttp1(req), now))
     return
   }
   if (isEndpoint(path, now)) {
@@ -46,14 +46,6 @@ function refuseUpgrade(socket: Duplex, now: Composed): void {
   socket.on('error', () => socket.destroy())
   const asker = { wants: 'upgrade', acceptLanguage: '', correlationId: '' } as const
   writeAnswerRaw(socket, now.verifyDeps.errorAnswer({ code: 'NO_ROUTE', status: 404 }, asker))
-}
-
-/** Over HTTP/1.1, on whichever listener. */
-export function serveVerify(req: IncomingMessage, res: ServerResponse, now: Composed): void {
-  const head = req.method === 'HEAD'
-  const answer = verifyAnswer(rawFromHttp1(req), now)
-  if (answer instanceof Promise) void answer.then((a) => writeHttp1(res, a, head))
-  else writeHttp1(res, answer, head)
 }
 
 /** Health with the proof that a sibling asked for; undefined where nobody did. */

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Composed } from '../compose.ts'
 import { health } from '../middleware/endpoints/health.ts'
-import { rawFromHttp1, writeHttp1 } from '../middleware/mouths/http1.ts'
+import { answerHttp1, rawFromHttp1 } from '../middleware/mouths/http1.ts'
 import { headerBytes, rawFromStream, writeStream } from '../middleware/mouths/http2.ts'
 import type { Answer, Clock, Emit, Maybe, RawRequest } from '../middleware/types.ts'
 import { createCertificates, type VerifyTls } from './certificates.ts'
@@ -97,16 +97,10 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
     requestCert: mutual,
     rejectUnauthorized: mutual,
   })
-  const http1 = createHttpDoor(
-    {},
-    (req, res) => {
-      const head = req.method === 'HEAD'
-      const answer = answerTo(rawFromHttp1(req), deps.current())
-      if (answer instanceof Promise) void answer.then((a) => writeHttp1(res, a, head))
-      else writeHttp1(res, answer, head)
-    },
-    { clock: deps.clock, traffic: deps.traffic },
-  )
+  const http1 = createHttpDoor({}, (req, res) => answerHttp1(req, res, answerTo(rawFromHttp1(req), deps.current())), {
+    clock: deps.clock,
+    traffic: deps.traffic,
+  })
   // It is given its connections; its timeouts begin with this event.
   http1.server.emit('listening')
   server.on('connection', (socket) => {

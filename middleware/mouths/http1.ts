@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import type { Answer, RawRequest } from '../types.ts'
+import type { Answer, Maybe, RawRequest } from '../types.ts'
 import { NONE, indexLines } from './header-lines.ts'
 
 /** The HTTP/1.1 shell's raw request: reads `rawHeaders`, so that repeated lines stay apart. */
@@ -28,4 +28,11 @@ export function writeHttp1(res: ServerResponse, a: Answer, head: boolean): void 
   for (const [name, value] of a.headers) flat.push(name, value)
   res.writeHead(a.status, flat)
   res.end(head ? undefined : a.body)
+}
+
+/** Answers a request as soon as the answer is known; HEAD without its body. */
+export function answerHttp1(req: IncomingMessage, res: ServerResponse, answer: Maybe<Answer>): void {
+  const head = req.method === 'HEAD'
+  if (answer instanceof Promise) void answer.then((a) => writeHttp1(res, a, head))
+  else writeHttp1(res, answer, head)
 }

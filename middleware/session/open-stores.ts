@@ -88,7 +88,7 @@ async function openBackend(o: StoreOptions, seal: RecordSeal): Promise<SessionBa
   const store = o.settings.store.reveal()
   const { clock, emit, random } = o
   if (store.startsWith('sqlite:')) return openSqlite({ path: store.slice('sqlite:'.length), clock, emit, random, seal })
-  // Its client is six hundred files, which SQLite needs none of.
+  // Its client is hundreds of files, which SQLite needs none of.
   const { openRedis } = await import('./stores/redis.ts')
   const redis = openRedis({
     url: store,
