@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { randomBytes } from 'node:crypto'
 import { stringify } from 'yaml'
-import { answers, freePort, start, until } from '../../demo/launcher/index.ts'
+import { freePort, start, until } from '../../demo/launcher/index.ts'
 import { secret } from '../../config/secret.ts'
 import { writeSessionCookie } from '../../middleware/session/cookie.ts'
 import { newSessionId } from '../../middleware/session/handle.ts'
@@ -252,7 +252,8 @@ describe('the process', () => {
     writeFileSync(join(dir, 'settings.yaml'), text)
     const service = start(process.execPath, [CLI, 'serve', '--config', dir])
     try {
-      await until('ready', () => answers(port), { running: service })
+      // Not when the port answers: a start looks first whether it is free, and closes it once more.
+      await until('ready', async () => service.output().includes('traefik-bff ready'), { running: service })
       const inHand = send(`http://127.0.0.1:${port}/auth/login`, { headers: { host: 'localhost:8000' } })
       await until('the pushed request', async () => waiting.length > 0)
       process.kill(service.pid, 'SIGTERM')
