@@ -90,7 +90,7 @@ describe('SIGTERM', () => {
   test('says "not ready" while new connections are still answered and told to move; a second one ends it', async () => {
     const { port, admin, server } = await addresses()
     const p = await r.start('lame', { ...server, drain_delay: '10m' })
-    assert.ok(await isReady(admin), 'somebody decides by readiness')
+    await until('ready', () => isReady(admin))
     assert.equal((await check(port)).headers.get('connection'), 'keep-alive')
     process.kill(p.pid, 'SIGTERM')
     await until('not ready', async () => !(await isReady(admin)), { running: p })
@@ -108,7 +108,7 @@ describe('SIGTERM', () => {
     assert.equal(await terminate(await r.start('idle', { ...server, drain_delay: '10m' })), '0')
     const other = await addresses()
     const watched = await r.start('watched', { ...other.server, drain_delay: '10m' })
-    assert.ok(await isReady(other.admin))
+    await until('ready', () => isReady(other.admin))
     process.kill(watched.pid, 'SIGINT')
     assert.equal(await watched.exited, '0')
   })
@@ -116,7 +116,7 @@ describe('SIGTERM', () => {
   test('leaves a shared admin port to the successor, which alone says whether the address is ready', async () => {
     const { admin, server } = await addresses()
     const first = await r.start('before', { ...server, drain_delay: '10m' })
-    assert.ok(await isReady(admin))
+    await until('ready', () => isReady(admin))
     const next = await r.start('after', server)
     process.kill(first.pid, 'SIGTERM')
     await until('draining', async () => first.output().includes('"msg":"draining"'), { running: first })
