@@ -1,6 +1,7 @@
 import type { Generation } from '../types.ts'
 
-const LONGEST = 2000
+/** Longest `return_to` that is followed. */
+export const LONGEST_RETURN_TO = 2000
 
 /**
  * Where to go after signing in: always an absolute URL on one of our origins, whatever was asked. The decision is made on
@@ -14,7 +15,7 @@ export function parseReturnTo(
   now: Pick<Generation, 'originOf' | 'settings'>,
 ): string {
   const home = `${origin}/`
-  if (asked === null || asked === undefined || asked === '' || asked.length > LONGEST) return home
+  if (asked === null || asked === undefined || asked === '' || asked.length > LONGEST_RETURN_TO) return home
   // Controls and backslashes are where parsers disagree; nobody needs them in an address.
 
   if (/[\u0000-\u0020\u007f\\]/.test(asked)) return home

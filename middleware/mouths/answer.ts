@@ -1,4 +1,5 @@
 import { loginUrl, providerParam } from '../login/addresses.ts'
+import { LONGEST_RETURN_TO } from '../login/return-to.ts'
 import type {
   Allow,
   Answer,
@@ -53,10 +54,15 @@ function loginAddress(f: RequestFacts, now: Generation, params?: Readonly<Record
   return new URL(loginUrl(f.origin, now, params), f.origin).href
 }
 
+/** An address that would not be followed is not said: Traefik takes pages of 16 KB, and a path may be as long. */
+function wayBack(to: string): { readonly return_to?: string } {
+  return to.length > LONGEST_RETURN_TO ? {} : { return_to: to }
+}
+
 /** Absolute, and built from the config: a relative one would be resolved against the middleware's address by Traefik. */
 function redirectToLogin(d: Login, f: RequestFacts, deps: AnswerDeps): Answer {
   const location = loginAddress(f, deps.now, {
-    return_to: f.query === '' ? f.path : `${f.path}?${f.query}`,
+    ...wayBack(f.query === '' ? f.path : `${f.path}?${f.query}`),
     ...(d.acrValues === undefined ? {} : { acr_values: d.acrValues }),
     ...(d.maxAgeS === undefined ? {} : { max_age: String(d.maxAgeS) }),
     ...(d.prompt === undefined ? {} : { prompt: d.prompt }),
@@ -86,7 +92,7 @@ function refusal(d: Refuse, f: RequestFacts, deps: AnswerDeps): ErrorInfo {
   if (d.code === 'NO_TOKEN_AVAILABLE')
     return {
       ...common,
-      tryAgainUrl: loginAddress(f, deps.now, { prompt: 'login', return_to: f.path, ...own(d, deps) }),
+      tryAgainUrl: loginAddress(f, deps.now, { prompt: 'login', ...wayBack(f.path), ...own(d, deps) }),
     }
   if (d.detail === 'two_session_cookies')
     return {
@@ -105,7 +111,7 @@ function own(d: Refuse, { now }: AnswerDeps): { readonly provider?: string } {
 function whoIs(p: Principal | undefined): string | undefined {
   if (p?.kind !== 'user') return undefined
   const { email, name, preferred_username: user } = p.session.state.identity
-  for (const text of [name, email, user]) if (typeof text === 'string' && text !== '') return text
+  for (const text of [name, email, user]) if (typeof text === 'string' && text !== '') return text.slice(0, 200)
   return p.session.record.sub
 }
 

@@ -171,6 +171,20 @@ describe('routes', () => {
     assert.match(await page.text(), /\/auth\/login\?prompt=login/)
   })
 
+  test('a page fits into what Traefik takes, however long the path: one that would not be followed is not said', async () => {
+    const uri = (length: number): string => `/reports${'/a'.repeat(length / 2)}`
+    for (const length of [1900, 13_000]) {
+      const page = await s.verify(uri(length), { client: alice, headers: NAVIGATION })
+      const text = await page.text()
+      assert.equal(code(page), 'NO_TOKEN_AVAILABLE')
+      assert.ok(text.length < 16_384, `${text.length}`)
+      assert.equal(text.includes('return_to='), length === 1900)
+      const login = await s.verify(uri(length), { headers: NAVIGATION })
+      assert.equal(login.status, 302)
+      assert.equal(login.headers.get('location')?.includes('return_to='), length === 1900)
+    }
+  })
+
   test('R11 the log says token_found=True service=<name>, and how many services a session has', async () => {
     await s.verify('/orders/1', { client: alice })
     await s.waitForLog((l) => l['msg'] === 'token_found=True service=orders')

@@ -110,7 +110,7 @@ export function headerMode(address: string, upstreamPort: number, more: Yaml = {
   return {
     http: {
       middlewares: {
-        'bff-auth': { forwardAuth: { address, trustForwardHeader: false, maxResponseBodySize: 65_536, ...more } },
+        'bff-auth': { forwardAuth: { address, trustForwardHeader: false, maxResponseBodySize: 16_384, ...more } },
       },
       routers: { app: { rule: 'PathPrefix(`/`)', entryPoints: ['web'], middlewares: ['bff-auth'], service: 'app' } },
       services: { app: { loadBalancer: { servers: [{ url: `http://127.0.0.1:${upstreamPort}` }] } } },

@@ -73,14 +73,14 @@ describe('traefik-bff check --traefik', () => {
     ['a header of ours is not listed', '- X-User-ID\n', '- X-Else\n', 'fault TRAEFIK_HEADERS', 'authResponseHeaders:'],
     [
       'the answer may be of any size',
-      'maxResponseBodySize: 65536',
+      'maxResponseBodySize: 16384',
       'maxResponseBodySize: -1',
       'warning TRAEFIK_NO_LIMIT',
       'maxResponseBodySize:',
     ],
     [
       'our pages do not fit',
-      'maxResponseBodySize: 65536',
+      'maxResponseBodySize: 16384',
       'maxResponseBodySize: 100',
       'fault TRAEFIK_SMALL',
       'maxResponseBodySize:',

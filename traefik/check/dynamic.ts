@@ -2,6 +2,7 @@ import { suggest } from '../../config/suggest.ts'
 import type { ListenAddress, Settings } from '../../config/types.ts'
 import { CSRF_HEADER } from '../../middleware/session/csrf.ts'
 import { authResponseHeaders, identityHeaderNames } from '../../middleware/identity/header-names.ts'
+import { LONGEST_BODY } from '../generate/middleware.ts'
 import { entries, flag, get, listed, texts, type TraefikFile } from './facts.ts'
 
 /** What the decision reads of a request; a list without one of them hides it from us. */
@@ -18,8 +19,6 @@ const NEEDED = [
 ]
 /** Middlewares that change the path which we are told. */
 const MOVES_PATH = ['stripPrefix', 'stripPrefixRegex', 'replacePath', 'replacePathRegex', 'addPrefix']
-/** Our answers with headers and a page; Traefik refuses what is longer. */
-const SMALLEST_BODY = 16_384
 
 interface Ctx {
   readonly file: TraefikFile
@@ -114,8 +113,8 @@ function checkForwardAuth(c: Ctx, at: readonly string[], f: unknown, address: st
       )
   const limit = get(f, 'maxResponseBodySize')
   if (limit === undefined || Number(limit) < 0)
-    say('warning', 'maxResponseBodySize', 'TRAEFIK_NO_LIMIT', 'an answer of any size is taken', 'Say 65536.')
-  else if (Number(limit) < SMALLEST_BODY)
+    say('warning', 'maxResponseBodySize', 'TRAEFIK_NO_LIMIT', 'an answer of any size is taken', `Say ${LONGEST_BODY}.`)
+  else if (Number(limit) < LONGEST_BODY)
     say('fault', 'maxResponseBodySize', 'TRAEFIK_SMALL', 'our pages are longer: they would be an empty 401')
 }
 

@@ -35,6 +35,8 @@ export interface ForwardAuthOptions {
 }
 
 const TLS_DIR = '/etc/traefik/bff'
+/** Our pages are shorter. Traefik takes so much memory anew for each check, body or none. */
+export const LONGEST_BODY = 16_384
 
 /**
  * The forwardAuth middleware for an operator's own settings: its header list and regex name every header of every preset
@@ -50,7 +52,7 @@ export function buildForwardAuth(settings: GatewaySettings, o: ForwardAuthOption
   return {
     address: `${verifyListen === undefined ? 'http' : 'https'}://${dialled(at, o.host)}${basePath}/verify${pin}`,
     trustForwardHeader: false,
-    maxResponseBodySize: 65_536,
+    maxResponseBodySize: LONGEST_BODY,
     preserveLocationHeader: false,
     authResponseHeaders: authResponseHeaders(settings),
     authResponseHeadersRegex: aliasRegex(settings),
