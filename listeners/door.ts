@@ -6,8 +6,9 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
 import type { Clock } from '../middleware/types.ts'
+import { serveFastPath, type Connection, type FastPathDeps } from './fast-path.ts'
 import { shut } from './shut.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -22,7 +23,17 @@ export interface Door {
 }
 
 export interface HttpDoor extends Door {
-  readonly server: Server
+  /** What listens, and takes connections. */
+  readonly server: NetServer
+  /** What reads requests. */
+  readonly http: Server
+}
+
+export interface HttpDoorDeps {
+  readonly clock: Clock
+  readonly traffic: Traffic | undefined
+  /** What is answered before node:http sees it; undefined where nothing is. */
+  readonly fastPath?: FastPathDeps['answer']
 }
 
 /** Over 16 kB of headers Node says 431 to that request alone; a client that sends slowly holds nothing for long. */
@@ -42,11 +53,10 @@ const MUTE_MS = 1000
 export function createHttpDoor(
   options: ServerOptions,
   serve: (req: IncomingMessage, res: ServerResponse) => void,
-  o: { readonly clock: Clock; readonly traffic: Traffic | undefined },
+  o: HttpDoorDeps,
 ): HttpDoor {
   const inHand = new Set<ServerResponse>()
-  /** By connection: when it was opened, and how many requests are in hand on it. */
-  const sockets = new Map<Socket, { readonly since: number; requests: number; served: boolean }>()
+  const sockets = new Map<Socket, Connection>()
   let last = false
   // One function for all answers: it comes once to each.
   function closed(this: ServerResponse): void {
@@ -56,7 +66,7 @@ export function createHttpDoor(
     at.requests -= 1
     at.served = true
   }
-  const server = createServer({ ...SERVER_LIMITS, ...options }, (req, res) => {
+  const http = createServer({ ...SERVER_LIMITS, ...options }, (req, res) => {
     o.traffic?.seen()
     if (last) res.shouldKeepAlive = false
     inHand.add(res)
@@ -65,29 +75,53 @@ export function createHttpDoor(
     res.on('close', closed)
     serve(req, res)
   })
-  server.on('checkExpectation', (_req: IncomingMessage, res: ServerResponse) => {
+  http.on('checkExpectation', (_req: IncomingMessage, res: ServerResponse) => {
     res.writeHead(417, { 'X-BFF-Error': 'BAD_REQUEST', 'Content-Length': '0', Connection: 'close' }).end()
   })
-  server.on('connection', (socket: Socket) => {
+  const admit = (socket: Socket): Connection => {
+    let at = sockets.get(socket)
+    // One that the fast path gives up has been here before.
+    if (at !== undefined) return at
     o.traffic?.seen()
-    sockets.set(socket, { since: o.clock.monoMs(), requests: 0, served: false })
+    at = { since: o.clock.monoMs(), requests: 0, served: false }
+    sockets.set(socket, at)
     socket.once('close', () => sockets.delete(socket))
-  })
+    return at
+  }
+  http.on('connection', admit)
   // A WebSocket is its proxy's to end.
-  server.on('upgrade', (req) => {
+  http.on('upgrade', (req) => {
     const at = sockets.get(req.socket)
     if (at !== undefined) at.requests += 1
   })
-  server.on('clientError', (e: NodeJS.ErrnoException, socket: Socket) => {
+  http.on('clientError', (e: NodeJS.ErrnoException, socket: Socket) => {
     if (e.code === 'ECONNRESET' || !socket.writable || (sockets.get(socket)?.requests ?? 0) > 0) socket.destroy()
     else socket.end(unreadable(e.code))
   })
   const sweep = (): void => {
     for (const [socket, at] of sockets)
-      if (at.requests === 0 && (at.served || o.clock.monoMs() - at.since > MUTE_MS)) socket.destroy()
+      if (at.requests === 0 && socket.writableLength === 0 && (at.served || o.clock.monoMs() - at.since > MUTE_MS))
+        socket.destroy()
   }
+  const { fastPath } = o
+  const server =
+    fastPath === undefined
+      ? http
+      : listenBefore(http, (socket) =>
+          serveFastPath(socket, admit(socket), {
+            answer: (request, peer) => {
+              o.traffic?.seen()
+              return fastPath(request, peer)
+            },
+            handOver: (it) => http.emit('connection', it),
+            isLast: () => last,
+            headersTimeoutMs: SERVER_LIMITS.headersTimeout,
+            keepAliveTimeoutMs: SERVER_LIMITS.keepAliveTimeout,
+          }),
+        )
   return {
     server,
+    http,
     lastCall: () => {
       last = true
       for (const res of inHand) if (!res.headersSent) res.shouldKeepAlive = false
@@ -101,9 +135,17 @@ export function createHttpDoor(
       }
       for (const socket of sockets.keys()) socket.destroy()
       // Ends what http keeps beside the socket.
-      server.close()
+      http.close()
     },
   }
+}
+
+/** A listener that takes connections in place of an HTTP server's own, as that would. */
+function listenBefore(http: Server, take: (socket: Socket) => void): NetServer {
+  const server = createNetServer({ allowHalfOpen: true, noDelay: true }, take)
+  // Its timeouts begin with this event.
+  server.once('listening', () => http.emit('listening'))
+  return server
 }
 
 /** What Node itself refuses is an answer of ours like any other no. */

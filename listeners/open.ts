@@ -6,7 +6,7 @@ import { serveAdmin } from './admin.ts'
 import { askByCertificate, createDeployment, type Holder } from './deployment.ts'
 import { createHttpDoor, type Door } from './door.ts'
 import { listen } from './listen.ts'
-import { isWebSocket, serveMain, upgradeMain } from './main.ts'
+import { checkMain, isWebSocket, serveMain, upgradeMain } from './main.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { createVerifyDoor, type VerifyDoor } from './verify-door.ts'
 
@@ -50,9 +50,9 @@ export async function openListeners(deps: ListenersDeps): Promise<Listeners> {
   const main = createHttpDoor(
     { shouldUpgradeCallback: isWebSocket },
     (req, res) => serveMain(req, res, deps.current(), deps.proxy, deployment),
-    { clock, traffic },
+    { clock, traffic, fastPath: (request, peer) => checkMain(request, peer, deps.current()) },
   )
-  main.server.on('upgrade', (req, socket, head) => upgradeMain(req, socket, head, deps.current(), deps.proxy))
+  main.http.on('upgrade', (req, socket, head) => upgradeMain(req, socket, head, deps.current(), deps.proxy))
   const adminDeps = { long: deps.long, isDraining: deps.isDraining, deployment, traffic }
   const admin = createHttpDoor(
     {},

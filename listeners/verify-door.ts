@@ -102,7 +102,7 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
     traffic: deps.traffic,
   })
   // It is given its connections; its timeouts begin with this event.
-  http1.server.emit('listening')
+  http1.http.emit('listening')
   server.on('connection', (socket) => {
     deps.traffic.seen()
     sockets.add(socket)
@@ -112,7 +112,7 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
   server.on('secureConnection', (socket) => {
     socket.on('error', () => socket.destroy())
     if (socket.alpnProtocol === 'h2') openSession(socket, sessions, deps)
-    else http1.server.emit('connection', socket)
+    else http1.http.emit('connection', socket)
   })
   return {
     server,
@@ -120,7 +120,7 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
     reload: certificates.reload,
     close: () => {
       certificates.close()
-      http1.server.close()
+      http1.http.close()
     },
     lastCall: http1.lastCall,
     shut: () => shut(server),

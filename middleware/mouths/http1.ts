@@ -1,24 +1,34 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import { memoize } from '../memo.ts'
 import type { Answer, Maybe, RawRequest } from '../types.ts'
 import { NONE, indexLines } from './header-lines.ts'
 
 /** The HTTP/1.1 shell's raw request: reads `rawHeaders`, so that repeated lines stay apart. */
 export function rawFromHttp1(req: IncomingMessage): RawRequest {
-  const lines = req.rawHeaders
   const socket = req.socket as Partial<TLSSocket> & IncomingMessage['socket']
+  return rawFromLines(req.method ?? 'GET', req.url ?? '/', req.rawHeaders, {
+    address: req.socket.remoteAddress ?? '',
+    tls: socket.encrypted === true,
+    certified: socket.encrypted === true && socket.authorized === true,
+  })
+}
+
+/** The raw request of names and values in turn, as they came. */
+export function rawFromLines(
+  method: string,
+  target: string,
+  lines: readonly string[],
+  peer: RawRequest['peer'],
+): RawRequest {
   let index: Map<string, string[]> | undefined
   const byName = (): Map<string, string[]> => (index ??= indexLines(lines))
   return {
-    method: req.method ?? 'GET',
-    target: req.url ?? '/',
+    method,
+    target,
     all: (name) => byName().get(name) ?? NONE,
     names: () => byName().keys(),
-    peer: {
-      address: req.socket.remoteAddress ?? '',
-      tls: socket.encrypted === true,
-      certified: socket.encrypted === true && socket.authorized === true,
-    },
+    peer,
   }
 }
 
@@ -35,4 +45,38 @@ export function answerHttp1(req: IncomingMessage, res: ServerResponse, answer: M
   const head = req.method === 'HEAD'
   if (answer instanceof Promise) void answer.then((a) => writeHttp1(res, a, head))
   else writeHttp1(res, answer, head)
+}
+
+const isName = memoize((name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name), 1000, 64)
+const NOT_IN_A_VALUE = /[^\t -~\u0080-\u00ff]/
+
+/**
+ * The head of an answer as node:http writes it, byte for byte, as Latin-1 text. Throws where Node would: a name or a value that
+ * could begin another line.
+ *
+ * @param keepAliveMs how long the connection is kept for a next request; undefined: it is its last.
+ */
+export function headOfHttp1(a: Answer, keepAliveMs: number | undefined): string {
+  let head = `HTTP/1.1 ${a.status} ${STATUS_CODES[a.status] ?? 'unknown'}\r\n`
+  for (const [name, value] of a.headers) {
+    if (!isName(name) || NOT_IN_A_VALUE.test(value)) throw new TypeError(`not a header that may be written: ${name}`)
+    head += `${name}: ${value}\r\n`
+  }
+  head += `Date: ${httpDate()}\r\n`
+  return keepAliveMs === undefined
+    ? `${head}Connection: close\r\n\r\n`
+    : `${head}Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`
+}
+
+let second = 0
+let date = ''
+
+/** RFC 9110 §6.6.1; the text of a second is made once. */
+function httpDate(): string {
+  const now = Math.floor(Date.now() / 1000)
+  if (now !== second) {
+    second = now
+    date = new Date(now * 1000).toUTCString()
+  }
+  return date
 }
