@@ -106,7 +106,10 @@ export async function openApp(o: AppOptions): Promise<App> {
     throw e
   }
   // After whoever waits for the listeners was told.
-  const begin = setImmediate(() => current.begin())
+  const begin = setImmediate(() => {
+    current.begin()
+    if (settings.routes.some((r) => r.upstreamPath !== undefined)) proxy.load()
+  })
   return {
     listeners: listeners.addresses,
     reload: (next) => {

@@ -16,3 +16,8 @@ export function addressOf(base: URL): Address {
   }
   return address
 }
+
+/** What the upstream is told that it is called. */
+export function hostOf(base: URL): string {
+  return addressOf(base).host
+}

@@ -1,248 +1,352 @@
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
-import type { Readable } from 'node:stream'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ProxyServer } from 'http-proxy'
+import type { Dispatcher } from 'undici'
 import type { TokenId } from '../middleware/types.ts'
-import { addressOf } from './address.ts'
-import type { Agents } from './agents.ts'
-import { hasBody, isReplayable } from './check-request.ts'
+import { bodyOf } from './body.ts'
+import { hasBody, isChunked, isReplayable } from './check-request.ts'
+import type { Connection, Connections } from './connections.ts'
 import { UpstreamTimeout, failureOf } from './failure.ts'
-import { buildRequestHeaders, type OutgoingHeaders } from './request-headers.ts'
+import { buildRequestHeaders } from './request-headers.ts'
 import { buildResponseHeaders, isFinalStatus } from './response-headers.ts'
 import type { Streams } from './streams.ts'
 import type { Handshake } from './upgrade.ts'
-import { DEFAULT_TIMEOUT_MS, type Forward, type Headers, type ProxyDeps, type UpstreamTarget } from './types.ts'
+import { DEFAULT_TIMEOUT_MS, type Forward, type ProxyDeps } from './types.ts'
 import { writeAnswer } from './write-answer.ts'
-
-export interface Exchange {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  verdict: Forward
-  /** Told of the upstream's answer, and of what went wrong before it. */
-  onResponse: (proxyRes: IncomingMessage) => void
-  onError: (e: unknown) => void
-  proxyReq: ClientRequest | undefined
-}
-
-const EXCHANGE = Symbol('exchange')
-type Carrier = IncomingMessage & { [EXCHANGE]?: Exchange }
-
-/** The exchange that a request is in, kept on the request itself. */
-export function exchangeOf(req: IncomingMessage): Exchange | undefined {
-  return (req as Carrier)[EXCHANGE]
-}
 
 export interface ForwardContext {
   readonly deps: ProxyDeps
+  /** For handshakes alone. */
   readonly server: ProxyServer
-  readonly agents: Agents
   readonly handshakes: WeakMap<IncomingMessage, Handshake>
+  readonly connections: Connections
   readonly streams: Streams
 }
 
-/** How much of a rejected answer is read away so that its connection can serve the second try. */
+/** What went wrong here, as a line of the log. */
+export function bugOf(e: unknown): Parameters<ProxyDeps['emit']>[0] {
+  return { name: 'bug', fields: { where: 'proxy', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' } }
+}
+
+/** How much of a rejected answer is read away so that its connection can serve the next request. */
 const DISCARD_BYTES = 65_536
 
-/** What httpxy reads a request's body from where there is none: it only pipes it, and a stream with nothing in it is dear. */
-const NO_BODY = {
-  pipe: (to: ClientRequest) => {
-    to.end()
-    return to
-  },
-} as unknown as Readable
+/** Forwards one request: the client gets the upstream's answer, or is told why there is none. */
+export function forward(req: IncomingMessage, res: ServerResponse, verdict: Forward, cx: ForwardContext): void {
+  new Try(req, res, verdict, cx, true).begin()
+}
 
-/** Forwards one request. Resolves when the answer is on its way or the client has been told why not; never rejects. */
-export async function forward(
-  req: IncomingMessage,
-  res: ServerResponse,
-  verdict: Forward,
-  cx: ForwardContext,
-): Promise<void> {
-  // httpxy and we listen for its end, once a try.
-  res.setMaxListeners(30)
-  const first = await tryOnce(req, res, verdict, cx, hasBody(req) ? undefined : NO_BODY)
-  if (first === undefined) return
-  if (first.statusCode !== 401 || verdict.token === undefined) {
-    pass(first, res, verdict, cx, [])
-    return
+type State =
+  /** The head of the answer has not come. */
+  | 'asking'
+  /** A 401 that may not stand: its body waits. */
+  | 'doubting'
+  | 'passing'
+  /** Another try's answer goes to the client. */
+  | 'discarding'
+  | 'over'
+
+type Controller = Dispatcher.DispatchController
+/** By lower-case name, as undici reads them. */
+type Parsed = Readonly<Record<string, string | string[] | undefined>>
+
+interface Head {
+  readonly status: number
+  readonly reason: string
+  /** Names and values in turn, as they came. */
+  readonly lines: readonly string[]
+  readonly isEventStream: boolean
+}
+
+/** One request to the upstream and its answer, which undici tells of here. */
+class Try implements Dispatcher.DispatchHandler {
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+  readonly #verdict: Forward
+  readonly #cx: ForwardContext
+  /** The second is the last, and has no body: only what has none is tried again. */
+  readonly #isFirst: boolean
+  #state: State = 'asking'
+  #connection: Connection | undefined
+  #waitNoLonger: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #streamEnded: (() => void) | undefined
+  #controller: Controller | undefined
+  /** The begin of the body where it came with the head: both go out together. */
+  #held: Buffer | undefined
+  #isFlushed = false
+  #discarded = 0
+  /** What came of the body in spite of the pause, because its upstream has closed. */
+  #early: Buffer[] = []
+  #earlyEnd: Parsed | undefined
+
+  constructor(req: IncomingMessage, res: ServerResponse, verdict: Forward, cx: ForwardContext, isFirst: boolean) {
+    this.#req = req
+    this.#res = res
+    this.#verdict = verdict
+    this.#cx = cx
+    this.#isFirst = isFirst
   }
-  const second = isReplayable(req) ? await again(req, res, verdict.token.id, first, cx) : { verdict, answer: first }
-  if (second === undefined) return
-  const rejected: Headers = second.answer.statusCode === 401 ? [['X-BFF-Error', 'UPSTREAM_REJECTED_TOKEN']] : []
-  if (rejected.length > 0) {
-    const { service, routeId, correlationId } = second.verdict
-    cx.deps.emit({ name: 'upstream_rejected_token', correlationId, fields: { service, route: routeId } })
+
+  begin(): void {
+    this.#res.once('close', () => this.#close())
+    // From when the request has been sent whole, so that a long upload is not a slow answer.
+    if (this.#req.complete || !this.#sendsBody()) this.#startTimer()
+    else this.#req.once('end', () => this.#startTimer())
+    this.#waitNoLonger = this.#cx.connections.take(this.#verdict.target.base, (connection) => this.#send(connection))
   }
-  pass(second.answer, res, second.verdict, cx, rejected)
-}
 
-/** R12: asks the decision for a fresh token, and tries once more with it. Its own no, where it has none, does not hide the upstream's. */
-async function again(
-  req: IncomingMessage,
-  res: ServerResponse,
-  rejected: TokenId,
-  first: IncomingMessage,
-  cx: ForwardContext,
-): Promise<{ readonly verdict: Forward; readonly answer: IncomingMessage } | undefined> {
-  const before = exchangeOf(req)?.verdict
-  const next = await cx.deps.decide(req, rejected)
-  if (before === undefined || res.destroyed) return undefined
-  if (next.kind !== 'forward' || next.token === undefined || next.token.id === rejected)
-    return { verdict: before, answer: first }
-  discard(first)
-  const verdict = { ...next, target: before.target }
-  const answer = await tryOnce(req, res, verdict, cx, NO_BODY)
-  return answer === undefined ? undefined : { verdict, answer }
-}
+  onRequestStart(): void {
+    // undici wants it; there is nothing to do.
+  }
 
-/** Reads a little of an answer that nobody wants, or cuts it; without httpxy's own rule that a cut one cuts the client. */
-function discard(answer: IncomingMessage): void {
-  answer.removeAllListeners('close')
-  let left = DISCARD_BYTES
-  answer.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) answer.destroy()
-  })
-  answer.on('error', () => undefined)
-}
-
-/** One try: undefined where the client was answered already, or has gone. */
-function tryOnce(
-  req: IncomingMessage,
-  res: ServerResponse,
-  verdict: Forward,
-  cx: ForwardContext,
-  body: Readable | undefined,
-): Promise<IncomingMessage | undefined> {
-  return new Promise((resolve) => {
-    const timer = timeOut(req, body, verdict.timeoutMs ?? DEFAULT_TIMEOUT_MS, () =>
-      exchange.onError(new UpstreamTimeout('no answer in time')),
-    )
-    const done = (result: IncomingMessage | undefined): void => {
-      timer.stop()
-      exchange.onError = () => undefined
-      resolve(result)
+  onResponseStart(controller: Controller, status: number, headers: Parsed, reason = ''): void {
+    if (this.#state !== 'asking') return
+    if (status >= 100 && status < 200 && status !== 101) {
+      if (status === 103 && headers['link'] !== undefined) passHints(this.#res, String(headers['link']))
+      return
     }
-    const exchange: Exchange = {
-      req,
-      res,
-      verdict,
-      proxyReq: undefined,
-      onResponse: (answer) => {
-        // Everything that this answer does from now on is about the body.
-        if (isFinalStatus(answer.statusCode)) done(answer)
-        else exchange.onError(new Error('a status that is none'))
-      },
-      onError: (e) => {
-        const { code, status } = failureOf(e)
-        done(undefined)
-        exchange.proxyReq?.destroy()
-        if (res.destroyed) return
-        // After the head an error cuts: a body that ends early must not look whole.
-        if (res.headersSent) res.destroy()
-        else writeAnswer(req, res, cx.deps.errorAnswer(code, status, req))
-      },
+    clearTimeout(this.#timer)
+    this.#controller = controller
+    // Among them a 101 that nobody asked for.
+    if (!isFinalStatus(status)) {
+      this.#fail(new Error('a status that is none'))
+      return
     }
-    ;(req as Carrier)[EXCHANGE] = exchange
-    res.once('close', () => done(undefined))
-    send(exchange, cx, body)
-  })
+    const head: Head = {
+      status,
+      reason,
+      lines: linesOf(controller.rawHeaders),
+      isEventStream: String(headers['content-type'] ?? '')
+        .toLowerCase()
+        .startsWith('text/event-stream'),
+    }
+    if (status !== 401 || this.#verdict.token === undefined) this.#pass(head)
+    else if (this.#isFirst && isReplayable(this.#req)) void this.#doubt(controller, head, this.#verdict.token.id)
+    else this.#passRejected(head)
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    switch (this.#state) {
+      case 'passing':
+        if (!this.#isFlushed && this.#held === undefined) this.#held = chunk
+        else {
+          this.#flush()
+          this.#write(controller, chunk)
+        }
+        break
+      case 'doubting':
+        this.#early.push(chunk)
+        break
+      case 'discarding':
+        this.#discarded += chunk.length
+        if (this.#discarded > DISCARD_BYTES) this.#giveUp()
+        break
+      case 'asking':
+      case 'over':
+        break
+    }
+  }
+
+  onResponseEnd(_controller: Controller | undefined, trailers: Parsed): void {
+    this.#connection?.free()
+    this.#connection = undefined
+    if (this.#state === 'doubting') {
+      this.#earlyEnd = trailers
+      return
+    }
+    const passed = this.#state === 'passing'
+    this.#state = 'over'
+    if (!passed || this.#res.destroyed) return
+    if (Object.keys(trailers).length > 0) addTrailers(this.#res, trailers)
+    if (this.#held === undefined) this.#res.end()
+    else this.#res.end(this.#held)
+  }
+
+  onResponseError(_controller: Controller | null, e: Error): void {
+    if (this.#state === 'discarding') this.#giveUp()
+    else this.#fail(e)
+  }
+
+  #sendsBody(): boolean {
+    return this.#isFirst && hasBody(this.#req)
+  }
+
+  #startTimer(): void {
+    if (this.#state !== 'asking') return
+    const late = (): void => this.#fail(new UpstreamTimeout('no answer in time'))
+    this.#timer = setTimeout(late, this.#verdict.timeoutMs ?? DEFAULT_TIMEOUT_MS)
+  }
+
+  #send(connection: Connection): void {
+    this.#connection = connection
+    const req = this.#req
+    const { path, query } = this.#verdict.target
+    const options: Dispatcher.DispatchOptions = {
+      method: req.method ?? 'GET',
+      path: query === '' ? path : `${path}?${query}`,
+      headers: buildRequestHeaders(req, this.#verdict),
+      body: null,
+      blocking: false,
+    }
+    if (this.#sendsBody()) {
+      options.body = bodyOf(req)
+      // A body whose length nobody knows is the last of its connection.
+      if (isChunked(req)) options.reset = true
+    } else if (req.method === 'HEAD') {
+      // undici would open a connection for each.
+      options.reset = false
+    }
+    connection.send(options, this)
+  }
+
+  /** The client has gone, or has its whole answer. */
+  #close(): void {
+    this.#streamEnded?.()
+    if (this.#state !== 'over') this.#giveUp()
+  }
+
+  #giveUp(): void {
+    this.#state = 'over'
+    clearTimeout(this.#timer)
+    this.#waitNoLonger?.()
+    this.#connection?.cut()
+    this.#connection = undefined
+  }
+
+  #fail(e: unknown): void {
+    if (this.#state === 'over') return
+    this.#giveUp()
+    const [req, res] = [this.#req, this.#res]
+    if (res.destroyed) return
+    // After the head an error cuts: a body that ends early must not look whole.
+    if (res.headersSent) res.destroy()
+    else {
+      const { code, status } = failureOf(e)
+      writeAnswer(req, res, this.#cx.deps.errorAnswer(code, status, req))
+    }
+  }
+
+  /** R12: asks the decision for a fresh token, and tries once more with it. Its own no, where it has none, does not hide the upstream's. */
+  async #doubt(controller: Controller, head: Head, rejected: TokenId): Promise<void> {
+    this.#state = 'doubting'
+    controller.pause()
+    const next = await this.#decideAgain(rejected)
+    // Gone meanwhile, which the compiler does not see.
+    if ((this.#state as State) !== 'doubting') return
+    if (next === undefined) this.#passRejected(head)
+    else {
+      this.#state = 'discarding'
+      new Try(this.#req, this.#res, next, this.#cx, false).begin()
+    }
+    for (const chunk of this.#early.splice(0)) this.onResponseData(controller, chunk)
+    if (this.#earlyEnd === undefined) controller.resume()
+    else this.onResponseEnd(controller, this.#earlyEnd)
+  }
+
+  /** The same with another token; undefined where there is none. */
+  async #decideAgain(rejected: TokenId): Promise<Forward | undefined> {
+    const { deps } = this.#cx
+    try {
+      const next = await deps.decide(this.#req, rejected)
+      if (next.kind !== 'forward' || next.token === undefined || next.token.id === rejected) return undefined
+      return { ...next, target: this.#verdict.target }
+    } catch (e) {
+      deps.emit(bugOf(e))
+      return undefined
+    }
+  }
+
+  #passRejected(head: Head): void {
+    const { service, routeId, correlationId } = this.#verdict
+    this.#cx.deps.emit({ name: 'upstream_rejected_token', correlationId, fields: { service, route: routeId } })
+    this.#pass(head, REJECTED)
+  }
+
+  #pass(head: Head, more: readonly string[] = []): void {
+    const res = this.#res
+    const lines = buildResponseHeaders(head.lines, this.#verdict.target, this.#cx.deps.cookieName)
+    lines.push(...more)
+    try {
+      res.sendDate = false
+      res.writeHead(head.status, VISIBLE.test(head.reason) ? head.reason : '', lines)
+    } catch (e) {
+      // A header that Node will not write: the upstream talks nonsense.
+      this.#fail(e)
+      return
+    }
+    this.#state = 'passing'
+    // Node holds the head until the first byte of the body: an event stream would open when its first event comes. What has
+    // come with the head already is told of before the next tick, and goes out with it.
+    process.nextTick(flush, this)
+    if (head.isEventStream) this.#keepAsStream()
+  }
+
+  /** Sends what is held back: the head, and the begin of the body if it has come. */
+  flush(): void {
+    if (this.#state === 'passing') this.#flush()
+  }
+
+  #flush(): void {
+    if (this.#isFlushed || this.#res.destroyed) return
+    this.#isFlushed = true
+    const held = this.#held
+    this.#held = undefined
+    if (held === undefined) this.#res.flushHeaders()
+    else if (this.#controller !== undefined) this.#write(this.#controller, held)
+  }
+
+  #write(controller: Controller, chunk: Buffer): void {
+    const res = this.#res
+    if (res.destroyed || res.write(chunk) || controller.paused) return
+    controller.pause()
+    res.once('drain', () => controller.resume())
+  }
+
+  #keepAsStream(): void {
+    const v = this.#verdict
+    this.#streamEnded = this.#cx.streams.add({
+      sessionId: v.sessionId,
+      until: v.openUntil,
+      recheck: v.recheck === undefined ? undefined : () => v.recheck?.(),
+      end: () => {
+        // An event stream has no end of its own: the browser connects again, and is told then.
+        this.#flush()
+        this.#giveUp()
+        this.#res.end()
+      },
+    })
+  }
 }
 
-function send(x: Exchange, cx: ForwardContext, body: Readable | undefined): void {
-  const { target } = x.verdict
-  const agent = target.base.protocol === 'https:' ? cx.agents.https : cx.agents.http
-  const options = {
-    target: addressOf(target.base),
-    agent,
-    selfHandleResponse: true,
-    ...(body === undefined ? {} : { buffer: body }),
-  }
-  withRequest(x.req, buildRequestHeaders(x.req, x.verdict), target, () => cx.server.web(x.req, x.res, options)).catch(
-    (e: unknown) => x.onError(e),
-  )
+const REJECTED = ['X-BFF-Error', 'UPSTREAM_REJECTED_TOKEN']
+
+/** A reason that undici could read: it takes the bytes for UTF-8. */
+const VISIBLE = /^[\t -~]*$/
+
+function flush(t: Try): void {
+  t.flush()
 }
 
-/** The time counts from when the request has been sent whole, so that a long upload is not a slow answer. */
-function timeOut(req: IncomingMessage, body: Readable | undefined, ms: number, late: () => void): { stop(): void } {
-  let timer: NodeJS.Timeout | undefined
-  const begin = (): void => {
-    timer = setTimeout(late, ms)
-  }
-  if (body !== undefined || req.complete) begin()
-  else req.once('end', begin)
-  return {
-    stop: () => {
-      clearTimeout(timer)
-      req.off('end', begin)
-    },
-  }
+/** Header lines as they came, repeated ones apart, a byte a character. */
+function linesOf(raw: Controller['rawHeaders']): string[] {
+  return Array.isArray(raw) ? raw.map((text) => text.toString('latin1')) : []
 }
 
-function pass(answer: IncomingMessage, res: ServerResponse, v: Forward, cx: ForwardContext, more: Headers): void {
-  const headers = [...buildResponseHeaders(answer, v.target, cx.deps.cookieName), ...more]
+/** Early hints of the upstream. Node throws for a `Link` that it does not understand: nobody needs that one. */
+function passHints(res: ServerResponse, link: string): void {
+  if (res.headersSent || res.destroyed) return
   try {
-    res.sendDate = false
-    res.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', headers.flat())
+    res.writeEarlyHints({ link })
   } catch {
-    // A header that Node will not write: the upstream talks nonsense.
-    answer.removeAllListeners('close')
-    answer.destroy()
-    const { code, status } = failureOf(undefined)
-    writeAnswer(res.req, res, cx.deps.errorAnswer(code, status, res.req))
-    return
+    // Hints are only hints.
   }
-  // Node holds the head until the first byte of the body: an event stream would open when its first event comes. What has come
-  // with the head already goes out with it.
-  setImmediate(() => {
-    if (!res.destroyed && !res.writableEnded) res.flushHeaders()
-  })
-  if ((answer.headers['content-type'] ?? '').toLowerCase().startsWith('text/event-stream'))
-    keepAsStream(answer, res, v, cx)
-  answer.pipe(res, { end: false })
-  answer.once('end', () => {
-    // A message that was cut does not end: what arrives here is whole.
-    const trailers = Object.entries(answer.trailers).filter(
-      ([name]) => !/^(?:set-cookie|x-bff-error|authorization)$/i.test(name),
-    )
-    if (trailers.length > 0 && answer.headers['content-length'] === undefined)
-      res.addTrailers(trailers.map(([name, value]): [string, string] => [name, value ?? '']))
-    res.end()
-  })
 }
 
-function keepAsStream(answer: IncomingMessage, res: ServerResponse, v: Forward, cx: ForwardContext): void {
-  const ended = cx.streams.add({
-    sessionId: v.sessionId,
-    until: v.openUntil,
-    recheck: v.recheck === undefined ? undefined : () => v.recheck?.(),
-    end: () => {
-      // An event stream has no end of its own: the browser connects again, and is told then.
-      answer.removeAllListeners('close')
-      answer.unpipe(res)
-      answer.destroy()
-      res.end()
-    },
-  })
-  res.once('close', ended)
-}
+const NO_TRAILER: ReadonlySet<string> = new Set(['authorization', 'set-cookie', 'x-bff-error'])
 
-/**
- * httpxy builds the outgoing request from `headers` and `url`, at once; afterwards the request says again what came, since the
- * decision may be asked a second time.
- */
-export function withRequest<T>(
-  req: IncomingMessage,
-  headers: OutgoingHeaders,
-  target: UpstreamTarget,
-  call: () => T,
-): T {
-  const came = { headers: req.headers, url: req.url }
-  req.headers = headers
-  req.url = target.query === '' ? target.path : `${target.path}?${target.query}`
-  try {
-    return call()
-  } finally {
-    req.headers = came.headers
-    if (came.url !== undefined) req.url = came.url
-  }
+function addTrailers(res: ServerResponse, trailers: Parsed): void {
+  const lines = Object.entries(trailers).flatMap(([name, value]) =>
+    NO_TRAILER.has(name) || value === undefined ? [] : [value].flat().map((v): [string, string] => [name, v]),
+  )
+  res.addTrailers(lines)
 }

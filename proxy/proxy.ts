@@ -1,9 +1,8 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyServer } from 'http-proxy'
-import { createAgents } from './agents.ts'
-import { exchangeOf, forward, type ForwardContext } from './forward.ts'
+import { createConnections } from './connections.ts'
+import { bugOf, forward, type ForwardContext } from './forward.ts'
 import { createStalls } from './stalls.ts'
 import { createStreams } from './streams.ts'
 import { DEFAULT_LIMITS, type ProxyDeps, type ProxyStats, type ProxyVerdict } from './types.ts'
@@ -13,6 +12,8 @@ import { writeAnswer, writeAnswerRaw } from './write-answer.ts'
 export interface Proxy {
   handleRequest(req: IncomingMessage, res: ServerResponse): void
   handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** Loads what the first request to an upstream needs, ahead of it. */
+  load(): void
   /** Ends what never ends by itself; requests in hand go on. */
   drain(): void
   close(): void
@@ -29,23 +30,26 @@ export function createProxy(deps: ProxyDeps): Proxy {
   const handshakes = new WeakMap<IncomingMessage, Handshake>()
   const streams = createStreams(deps.onEnded, deps.clock, deps.onGap)
   const stalls = createStalls(limits, deps.clock)
-  const agents = createAgents(limits.maxSocketsPerUpstream)
-  const cx: ForwardContext = { deps, server, agents, handshakes, streams }
+  const connections = createConnections(limits.maxSocketsPerUpstream)
+  const cx: ForwardContext = { deps, server, handshakes, connections, streams }
   const count = { requests: 0, webSockets: 0 }
-  listen(cx)
+  // httpxy tells of all handshakes on one emitter; each finds its own. Its errors are taken where ws() rejects, as it does only
+  // without a listener for them.
+  server.on('proxyReqWs', (proxyReq: ClientRequest, req: IncomingMessage) => handshakes.get(req)?.onRequest(proxyReq))
   return {
     handleRequest: (req, res) => {
       count.requests += 1
+      const moved = stalls.add(req, res)
       res.once('close', () => {
         count.requests -= 1
+        moved()
       })
-      stalls.add(req, res)
       settle(
         deps,
         req,
         (verdict) => {
           if (verdict.kind === 'answer') writeAnswer(req, res, verdict.answer)
-          else void forward(req, res, verdict, cx)
+          else forward(req, res, verdict, cx)
         },
         () => writeAnswer(req, res, deps.errorAnswer('INTERNAL_ERROR', 500, req)),
       )
@@ -63,11 +67,12 @@ export function createProxy(deps: ProxyDeps): Proxy {
         () => writeAnswerRaw(socket, deps.errorAnswer('INTERNAL_ERROR', 500, req)),
       )
     },
+    load: () => connections.load(),
     drain: () => streams.endAll('drain'),
     close: () => {
       streams.close()
       stalls.close()
-      agents.close()
+      connections.close()
     },
     stats: () => ({ ...count, eventStreams: streams.size() - count.webSockets, stalled: stalls.stalled() }),
   }
@@ -76,10 +81,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
 /** A warm verdict is acted on at once, without a promise in between. */
 function settle(deps: ProxyDeps, req: IncomingMessage, act: (v: ProxyVerdict) => void, failed: () => void): void {
   const bug = (e: unknown): void => {
-    deps.emit({
-      name: 'bug',
-      fields: { where: 'proxy', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
-    })
+    deps.emit(bugOf(e))
     failed()
   }
   try {
@@ -88,37 +90,5 @@ function settle(deps: ProxyDeps, req: IncomingMessage, act: (v: ProxyVerdict) =>
     else act(verdict)
   } catch (e) {
     bug(e)
-  }
-}
-
-/** httpxy tells of all requests on one emitter; each finds its own exchange. */
-function listen({ server, handshakes }: ForwardContext): void {
-  server.on('proxyReq', (proxyReq: ClientRequest, req: IncomingMessage) => {
-    const x = exchangeOf(req)
-    if (x === undefined) return
-    x.proxyReq = proxyReq
-    // Given up while it waited for a connection.
-    if (x.res.writableEnded || x.res.destroyed) proxyReq.destroy()
-    // A 101 that nobody asked for: without a listener Node closes the connection, and tells nobody.
-    proxyReq.once('upgrade', (_answer: IncomingMessage, socket: Socket) => {
-      socket.destroy()
-      x.onError(new Error('switched a protocol unasked'))
-    })
-    proxyReq.on('information', (info) => {
-      if (info.statusCode === 103 && typeof info.headers.link === 'string') passHints(x.res, info.headers.link)
-    })
-  })
-  server.on('proxyRes', (proxyRes: IncomingMessage, req: IncomingMessage) => exchangeOf(req)?.onResponse(proxyRes))
-  server.on('proxyReqWs', (proxyReq: ClientRequest, req: IncomingMessage) => handshakes.get(req)?.onRequest(proxyReq))
-  // Without a listener the promise of web() and ws() rejects, which is where errors are taken; for ours it stays so.
-}
-
-/** Early hints of the upstream. Node throws for a `Link` that it does not understand: nobody needs that one. */
-function passHints(res: ServerResponse, link: string): void {
-  if (res.headersSent || res.destroyed) return
-  try {
-    res.writeEarlyHints({ link })
-  } catch {
-    // Hints are only hints.
   }
 }

@@ -1,9 +1,8 @@
-import type { IncomingMessage } from 'node:http'
 import { isOurCookie } from '../middleware/mouths/request-headers.ts'
 import { compileHopByHop } from './hop-by-hop.ts'
 import { rewriteLocation } from './location.ts'
 import { eachHeader } from './request-headers.ts'
-import type { Headers, UpstreamTarget } from './types.ts'
+import type { UpstreamTarget } from './types.ts'
 
 /** A status that may be sent on: Node's writeHead throws for others, and 1xx are no answers. */
 export function isFinalStatus(status: number | undefined): status is number {
@@ -11,16 +10,16 @@ export function isFinalStatus(status: number | undefined): status is number {
 }
 
 /**
- * An upstream's header lines, in order and apart as they came, without what ends at this hop, without a Set-Cookie that would
- * overwrite ours, and without `X-BFF-Error`: an answer that bears it is ours.
+ * An upstream's header lines (names and values in turn), in order and apart as they came, without what ends at this hop, without
+ * a Set-Cookie that would overwrite ours, and without `X-BFF-Error`: an answer that bears it is ours.
  */
-export function buildResponseHeaders(from: IncomingMessage, target: UpstreamTarget, cookieName: string): Headers {
-  const ends = compileHopByHop(from.rawHeaders)
-  const out: (readonly [string, string])[] = []
-  eachHeader(from.rawHeaders, (name, lower, value) => {
+export function buildResponseHeaders(lines: readonly string[], target: UpstreamTarget, cookieName: string): string[] {
+  const ends = compileHopByHop(lines)
+  const out: string[] = []
+  eachHeader(lines, (name, lower, value) => {
     if (ends(lower) || lower === 'x-bff-error') return
     if (lower === 'set-cookie' && setsOurs(value, cookieName)) return
-    out.push([name, lower === 'location' || lower === 'content-location' ? rewriteLocation(value, target) : value])
+    out.push(name, lower === 'location' || lower === 'content-location' ? rewriteLocation(value, target) : value)
   })
   return out
 }

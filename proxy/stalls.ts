@@ -14,7 +14,8 @@ interface Watched {
 const EVERY_MS = 1000
 
 export interface Stalls {
-  add(req: IncomingMessage, res: ServerResponse): void
+  /** Returns how to say that the answer has ended. */
+  add(req: IncomingMessage, res: ServerResponse): () => void
   readonly stalled: () => number
   close(): void
 }
@@ -49,7 +50,7 @@ export function createStalls(limits: ProxyLimits, clock: Clock): Stalls {
     add: (req, res) => {
       const w: Watched = { req, res, sent: 0, received: 0, sinceMonoMs: undefined }
       watched.add(w)
-      res.once('close', () => watched.delete(w))
+      return () => watched.delete(w)
     },
     stalled: () => stalled,
     close: () => clearInterval(timer),

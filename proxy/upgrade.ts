@@ -3,9 +3,9 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { addressOf } from './address.ts'
 import { UpstreamTimeout, failureOf } from './failure.ts'
-import { withRequest, type ForwardContext } from './forward.ts'
+import type { ForwardContext } from './forward.ts'
 import { closeFrame, createFrameTracker } from './frames.ts'
-import { buildUpgradeHeaders } from './request-headers.ts'
+import { append, buildUpgradeHeaders, eachHeader } from './request-headers.ts'
 import { buildResponseHeaders, isFinalStatus } from './response-headers.ts'
 import { DEFAULT_TIMEOUT_MS, type Forward } from './types.ts'
 import { writeAnswerRaw } from './write-answer.ts'
@@ -72,9 +72,16 @@ export function forwardUpgrade(
   }
   cx.handshakes.set(req, { socket, onRequest })
   const options = { target: addressOf(target.base), agent: false }
-  withRequest(req, buildUpgradeHeaders(req, v), target, () => cx.server.ws(req, socket as never, options, head)).catch(
-    fail,
-  )
+  const came = { headers: req.headers, url: req.url }
+  // httpxy builds the handshake from these, at once; afterwards the request says again what came.
+  req.headers = buildUpgradeHeaders(req, v)
+  req.url = target.query === '' ? target.path : `${target.path}?${target.query}`
+  try {
+    cx.server.ws(req, socket as never, options, head).catch(fail)
+  } finally {
+    req.headers = came.headers
+    if (came.url !== undefined) req.url = came.url
+  }
   socket.once('close', () => {
     clearTimeout(timer)
     proxyReq?.destroy()
@@ -93,11 +100,9 @@ function rejected(v: Forward, cx: ForwardContext): Record<string, string> {
 /** httpxy writes the head from `headers`: what ends here goes, what switches the protocol is said by us. */
 function filterHead(answer: IncomingMessage, v: Forward, cx: ForwardContext, more: Record<string, string>): void {
   const kept: Record<string, string | string[]> = {}
-  for (const [name, value] of buildResponseHeaders(answer, v.target, cx.deps.cookieName)) {
-    const lower = name.toLowerCase()
-    const before = kept[lower]
-    kept[lower] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
-  }
+  eachHeader(buildResponseHeaders(answer.rawHeaders, v.target, cx.deps.cookieName), (_, lower, value) =>
+    append(kept, lower, value),
+  )
   const framing = answer.headers['transfer-encoding']
   answer.headers = {
     ...kept,

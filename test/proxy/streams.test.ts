@@ -5,13 +5,11 @@ import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { WebSocket } from 'ws'
 import { startRedis, until, type Redis } from '../../demo/launcher/index.ts'
-import { systemClock } from '../../middleware/clock.ts'
 import { closeFrame, createFrameTracker } from '../../proxy/frames.ts'
-import { createProxy } from '../../proxy/proxy.ts'
-import type { Forward } from '../../proxy/types.ts'
 import type { Client } from '../support/client.ts'
 import { ORIGIN, PUBLIC_HOST, startService, type Service, type ServiceOptions } from '../support/service.ts'
 import { adminOf, startWire } from '../support/redis-world.ts'
+import { startEngine } from './engine.ts'
 import { startUpstream, type Upstream } from './upstream.ts'
 
 let up: Upstream
@@ -210,42 +208,8 @@ describe('streams on every replica', () => {
 })
 
 describe('bounds', () => {
-  /** The engine alone, with a verdict that lets everything through. */
-  function engine(limits: {
-    readonly maxSocketsPerUpstream?: number
-    readonly stallTimeoutMs?: number
-    readonly maxStalled?: number
-  }): ReturnType<typeof createProxy> {
-    const verdict: Forward = {
-      kind: 'forward',
-      target: { base: new URL(up.url), path: '/x', query: '', publicPath: '/x', upstreamPath: '/x' },
-      forwarded: { for: '127.0.0.1', proto: 'http', host: PUBLIC_HOST },
-      set: [],
-      removeNames: () => false,
-      cookies: '',
-      passAuthorization: false,
-      timeoutMs: undefined,
-      token: undefined,
-      openUntil: undefined,
-      sessionId: undefined,
-      routeId: 'x',
-      service: undefined,
-      correlationId: 'x',
-    }
-    return createProxy({
-      decide: () => verdict,
-      errorAnswer: (_code, status) => ({ status, headers: [], body: '' }),
-      onEnded: () => () => undefined,
-      emit: () => undefined,
-      clock: systemClock,
-      cookieName: 'bff_session',
-      limits,
-    })
-  }
-
   test('so many connections to an upstream and no more; what is over waits its turn and is answered', async () => {
-    const { createServer } = await import('node:http')
-    const proxy = engine({ maxSocketsPerUpstream: 2 })
+    const engine = await startEngine(up.url, { limits: { maxSocketsPerUpstream: 2 } })
     const waiting: (() => void)[] = []
     let most = 0
     const before = up.answer
@@ -253,11 +217,8 @@ describe('bounds', () => {
       waiting.push(() => res.end('x'))
       most = Math.max(most, waiting.length)
     }
-    const server = createServer((req, res) => proxy.handleRequest(req, res))
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as { port: number }
     try {
-      const answers = Array.from({ length: 6 }, () => fetch(`http://127.0.0.1:${port}/x`).then((r) => r.text()))
+      const answers = Array.from({ length: 6 }, () => fetch(`http://127.0.0.1:${engine.port}/x`).then((r) => r.text()))
       let done = 0
       while (done < 6) {
         await until('one more at the upstream', async () => waiting.length > 0)
@@ -270,15 +231,12 @@ describe('bounds', () => {
       assert.ok(most <= 2)
     } finally {
       up.answer = before
-      server.closeAllConnections()
-      server.close()
-      proxy.close()
+      engine.close()
     }
   })
 
   test('a client that takes nothing of what waits for it is cut, and its upstream request with it', async () => {
-    const { createServer } = await import('node:http')
-    const proxy = engine({ stallTimeoutMs: 500 })
+    const engine = await startEngine(up.url, { limits: { stallTimeoutMs: 500 } })
     const before = up.answer
     const left = new Promise<void>((resolve) => {
       up.answer = (_req, res) => {
@@ -290,9 +248,7 @@ describe('bounds', () => {
         more()
       }
     })
-    const server = createServer((req, res) => proxy.handleRequest(req, res))
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const socket = connect((server.address() as { port: number }).port, '127.0.0.1')
+    const socket = connect(engine.port, '127.0.0.1')
     try {
       socket.on('error', () => undefined)
       socket.pause()
@@ -301,9 +257,7 @@ describe('bounds', () => {
     } finally {
       up.answer = before
       socket.destroy()
-      server.closeAllConnections()
-      server.close()
-      proxy.close()
+      engine.close()
     }
   })
 })
