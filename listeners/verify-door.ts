@@ -152,10 +152,16 @@ function openSession(socket: TLSSocket, sessions: Sessions, deps: VerifyDoorDeps
   })
   session.on('error', () => session.destroy())
   if (!gateway) session.setTimeout(SERVER_LIMITS.keepAliveTimeout, () => retire(session, sessions))
+  const peer = {
+    address: socket.remoteAddress ?? '',
+    tls: true,
+    // Only true where a client CA is set and the certificate is one of its own.
+    certified: socket.authorized,
+  }
   // The fourth argument: names and values as they came, repeated ones apart.
   session.on('stream', (stream, _headers, _flags, lines) => {
     deps.traffic.seen()
-    serveStream(stream, lines, socket, deps.current())
+    serveStream(stream, lines, peer, deps.current())
   })
 }
 
@@ -169,11 +175,16 @@ function retire(session: ServerHttp2Session, sessions: Sessions): void {
   }, NOTICE_MS)
 }
 
-function serveStream(stream: ServerHttp2Stream, lines: readonly string[], socket: TLSSocket, now: Composed): void {
+function serveStream(
+  stream: ServerHttp2Stream,
+  lines: readonly string[],
+  peer: RawRequest['peer'],
+  now: Composed,
+): void {
   stream.on('error', () => undefined)
   // A body (`forwardBody`) is read away: left alone it would use up the session's window.
   stream.resume()
-  const raw = rawFromStream(lines, socket)
+  const raw = rawFromStream(lines, peer)
   const head = raw.method === 'HEAD'
   const answer =
     lines.length / 2 > MAX_HEADER_LINES || headerBytes(lines) > SERVER_LIMITS.maxHeaderSize

@@ -1,23 +1,57 @@
-import type { Require } from '../../config/types.ts'
+import type { Require, Route } from '../../config/types.ts'
 import { readScopes } from '../broker/audience.ts'
 import { groupsOf, holdsClaim } from '../identity/claims.ts'
-import type { Claims, Context, DecideDeps, Decision, Refuse } from '../types.ts'
+import type { Claims, Context, DecideDeps, Decision, Generation, Refuse } from '../types.ts'
 import { compileNetworks } from './peers.ts'
 import { about, stepUp, strengthOf, type Strength } from './step-up.ts'
 
 /** `require` of the route and of its service: both must hold (R23). Scopes wait for the token. */
 export function authorize(c: Context, deps: DecideDeps): Decision | undefined {
-  for (const r of rulesOf(c, deps)) {
-    if (wantsNothing(r)) continue
-    for (const [rule, holds] of conditionsOf(c, deps, r)) if (!holds) return forbid(c, rule())
-  }
-  return stepUp(c, deps, strengthWanted(c, deps))
+  const { rules, strength, asksNothing } = rulesFor(c, deps)
+  if (asksNothing) return undefined
+  for (const r of rules) for (const [rule, holds] of conditionsOf(c, deps, r)) if (!holds) return forbid(c, rule())
+  return stepUp(c, deps, strength)
 }
 
 /** After the token is there: any of the listed scopes must be the token's, or the machine caller's own. */
 export function authorizeScopes(c: Context, deps: DecideDeps): Decision | undefined {
-  for (const r of rulesOf(c, deps)) if (!hasScope(c, deps, r)) return forbid(c, scopesInWords(r))
+  const { rules, asksScopes } = rulesFor(c, deps)
+  if (!asksScopes) return undefined
+  for (const r of rules) if (!hasScope(c, deps, r)) return forbid(c, scopesInWords(r))
   return undefined
+}
+
+/** What a route and its service ask for together. Most ask for nothing. */
+interface Rules {
+  readonly of: Generation
+  readonly rules: readonly Require[]
+  readonly strength: Strength
+  readonly asksNothing: boolean
+  readonly asksScopes: boolean
+}
+
+const known = new WeakMap<Route, Rules>()
+
+function rulesFor(c: Context, deps: DecideDeps): Rules {
+  const before = c.route === undefined ? undefined : known.get(c.route)
+  // Whatever a reload keeps of the one before, its services are others.
+  if (before?.of === deps.now) return before
+  const rules = rulesOf(c, deps)
+  const strength = strengthOf(rules)
+  const made = {
+    of: deps.now,
+    rules,
+    strength,
+    asksNothing: strength.acr === undefined && strength.maxAgeS === undefined && rules.every(asksNoCondition),
+    asksScopes: rules.some((r) => r.scopes.length > 0),
+  }
+  if (c.route !== undefined) known.set(c.route, made)
+  return made
+}
+
+/** Nothing of what `conditionsOf` looks at. */
+function asksNoCondition(r: Require): boolean {
+  return r.groups.length === 0 && r.networks.length === 0 && Object.keys(r.claims).length === 0
 }
 
 function hasScope(c: Context, deps: DecideDeps, { scopes }: Require): boolean {
@@ -72,16 +106,6 @@ export function judgeRules(c: Context, deps: DecideDeps): readonly Judged[] {
   })
 }
 
-const open = new WeakMap<Require, boolean>()
-
-/** Most have none of what `conditionsOf` looks at. */
-function wantsNothing(r: Require): boolean {
-  let nothing = open.get(r)
-  if (nothing === undefined)
-    open.set(r, (nothing = r.groups.length === 0 && r.networks.length === 0 && Object.keys(r.claims).length === 0))
-  return nothing
-}
-
 /** One after the other, and in words only when somebody asks: the decision stops at the first that fails. */
 function* conditionsOf(
   c: Context,
@@ -99,11 +123,6 @@ function* conditionsOf(
   // A gateway that does not name its client has an address of its own, often the very private one that is let in here.
   if (c.facts.clientIpUnknown) yield [() => 'networks: nobody says who the client is', false]
   else yield [() => `networks: one of ${r.networks.join(', ')}`, inNetworks(r, c.facts.clientIp)]
-}
-
-/** What route and service together want of the sign-in. */
-function strengthWanted(c: Context, deps: DecideDeps): Strength {
-  return strengthOf(rulesOf(c, deps))
 }
 
 const compiled = new WeakMap<Require, (address: string) => boolean>()

@@ -5,8 +5,9 @@ import type { Allow, Context, DecideDeps, Decision, EpochMs } from '../types.ts'
 export function buildHeaders(c: Context, deps: DecideDeps): Decision | undefined {
   const { route, principal, token, facts } = c
   if (route === undefined || principal === undefined) return undefined
-  const set = [...deps.identityHeaders(principal, route.service, facts.correlationId)]
-  if (token !== undefined) set.push(['Authorization', `Bearer ${token.value.reveal()}`])
+  const identity = deps.identityHeaders(principal, route.service, facts.correlationId)
+  const set: Allow['set'] =
+    token === undefined ? identity : [...identity, ['Authorization', `Bearer ${token.value.reveal()}`]]
   const allow: Allow = {
     kind: 'allow',
     principal,
@@ -20,9 +21,9 @@ export function buildHeaders(c: Context, deps: DecideDeps): Decision | undefined
 
 /** A stream opened now ends when the session would, at the latest. */
 function openUntil(principal: Allow['principal'], maxAgeMs: number | undefined, deps: DecideDeps): EpochMs | undefined {
-  const ends: number[] = []
-  if (principal.kind === 'user') ends.push(livesUntil(principal.session, deps.now.settings.session))
-  if (principal.kind === 'machine') ends.push(principal.expiresAt)
-  if (maxAgeMs !== undefined) ends.push(deps.clock.wallMs() + maxAgeMs)
-  return ends.length === 0 ? undefined : (Math.min(...ends) as EpochMs)
+  const { clock, now } = deps
+  let ends = maxAgeMs === undefined ? Infinity : clock.wallMs() + maxAgeMs
+  if (principal.kind === 'user') ends = Math.min(ends, livesUntil(principal.session, now.settings.session))
+  if (principal.kind === 'machine') ends = Math.min(ends, principal.expiresAt)
+  return ends === Infinity ? undefined : (ends as EpochMs)
 }

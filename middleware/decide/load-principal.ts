@@ -66,16 +66,17 @@ function explainMissing(c: Context, deps: DecideDeps, id: SessionId): Maybe<Deci
 
 /** A store that does not answer is an outage, never "there is no session". */
 function fromStore<T>(ask: () => Maybe<T>): Maybe<T | 'down'> {
-  const failed = (e: unknown): 'down' => {
-    if (e instanceof StoreUnavailable) return 'down'
-    throw e
-  }
   try {
     const found = ask()
-    return found instanceof Promise ? found.catch(failed) : found
+    return found instanceof Promise ? found.catch(isDown) : found
   } catch (e) {
-    return failed(e)
+    return isDown(e)
   }
+}
+
+function isDown(e: unknown): 'down' {
+  if (e instanceof StoreUnavailable) return 'down'
+  throw e
 }
 
 function noSession(c: Context, code: 'NO_SESSION' | 'SESSION_EXPIRED'): Decision {

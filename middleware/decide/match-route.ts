@@ -19,7 +19,7 @@ export function matchRoute(c: Context, deps: DecideDeps): Decision | undefined {
   const found = deps.now.match(asked)
   const { won, barred } = found
   const route = won ?? (facts.pinned === undefined || barred !== undefined ? undefined : pinnedRoute(facts.pinned))
-  if (facts.encoded.some((e) => route?.encoded.includes(e) !== true))
+  if (facts.encoded.length > 0 && facts.encoded.some((e) => route?.encoded.includes(e) !== true))
     return no('BAD_REQUEST', 'encoded character that no route takes', route)
   if (!isReadAlike(asked, found, deps)) return no('BAD_REQUEST', 'decoded, the path is for another route', route)
   if (!isDoneAlike(asked, found, deps)) return no('BAD_REQUEST', 'the method in a header is for another route', route)
@@ -48,7 +48,8 @@ function isReadAlike(asked: Parameters<DecideDeps['now']['match']>[0], found: Ro
 
 /** Whether an upstream that takes another method from a header would do what this very route allows. */
 function isDoneAlike(asked: RequestFacts, found: RouteMatch, deps: DecideDeps): boolean {
-  return asked.overrides.every((method) => deps.now.match({ ...asked, method }).won === found.won)
+  const { overrides } = asked
+  return overrides.length === 0 || overrides.every((method) => deps.now.match({ ...asked, method }).won === found.won)
 }
 
 /** A pin with no route beside it: plain `session` and `csrf: token`. */

@@ -80,18 +80,19 @@ function holdsOn({ host }: Leaf, hostname: string): boolean {
 
 function candidatesFor(table: Table, f: Wanted): Leaf[] {
   const found: Leaf[] = []
-  const take = (leaves: readonly Leaf[] | undefined): void => {
-    if (leaves === undefined) return
-    for (const leaf of leaves) if (holdsOn(leaf, f.hostname)) found.push(leaf)
-  }
-  take(table.exact.get(f.path))
+  take(found, table.exact.get(f.path), f)
   let prefix: string = f.path
   for (;;) {
-    take(table.below.get(prefix))
+    take(found, table.below.get(prefix), f)
     const slash = prefix.lastIndexOf('/')
     if (slash === -1) return found
     prefix = prefix.slice(0, slash)
   }
+}
+
+function take(into: Leaf[], leaves: readonly Leaf[] | undefined, { hostname }: Wanted): void {
+  if (leaves === undefined) return
+  for (const leaf of leaves) if (holdsOn(leaf, hostname)) into.push(leaf)
 }
 
 /** What `{path}` stands for: `/x/*` over `/x/a/b` gives `a/b`, over `/x/` and `/x` the empty string. */

@@ -1,13 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { rawFromHttp1 } from '../mouths/http1.ts'
-import {
-  clientAddress,
-  correlationId,
-  hostOf,
-  isSharedAddress,
-  readCsrf,
-  repeatedCsrf,
-} from '../mouths/request-headers.ts'
+import { clientAddress, correlationId, hostOf, isSharedAddress, readCsrf } from '../mouths/request-headers.ts'
 import { eachCookie } from '../session/cookie.ts'
 import type { BrowserRequest, Generation, RawRequest } from '../types.ts'
 
@@ -24,8 +17,8 @@ export function readBrowserRequest(
   const trusted = raw.peer.certified || now.isTrustedPeer(raw.peer.address)
   const origin = now.originOf(hostOf(raw, trusted))
   if (origin === undefined) return 'host is not in public_url'
-  const repeated = repeatedCsrf(raw)
-  if (repeated !== undefined) return `${repeated} repeated`
+  const csrf = readCsrf(raw)
+  if (typeof csrf === 'string') return `${csrf} repeated`
   const mark = raw.target.indexOf('?')
   return {
     method: raw.method,
@@ -39,7 +32,7 @@ export function readBrowserRequest(
     sharedAddress: isSharedAddress(raw, trusted, now.settings.server.clientIp),
     userAgent: raw.all('user-agent')[0] ?? '',
     cookies: cookieMap(raw),
-    csrf: readCsrf(raw),
+    csrf,
     body: bodyMap(req.body),
     contentType: raw.all('content-type')[0] ?? '',
   }

@@ -23,19 +23,20 @@ export function createIdentity(settings: Settings, emit: Emit, assertion?: Asser
     assertion === undefined || !wantedHeaders(settings, service)(ASSERTION_HEADER)
       ? []
       : [[ASSERTION_HEADER, assertion(who, service)]]
+  const keep = (who: Who, state: SessionState, service: string | undefined): readonly Pair[] => {
+    const pairs = make(who, service)
+    const byService = kept.get(state) ?? new Map<string | undefined, readonly Pair[]>()
+    kept.set(state, byService.set(service, pairs))
+    return pairs
+  }
   return (principal, service, correlationId) => {
-    const who = whoIs(principal)
     const correlation: Pair = [CORRELATION_HEADER, correlationId]
-    if (who === undefined) return [correlation]
-    if (who.session === undefined) return [...make(who, service), ...signed(who, service), correlation]
-    const byService = kept.get(who.session.state) ?? new Map<string | undefined, readonly Pair[]>()
-    let pairs = byService.get(service)
-    if (pairs === undefined) {
-      pairs = make(who, service)
-      byService.set(service, pairs)
-      kept.set(who.session.state, byService)
-    }
-    return [...pairs, ...signed(who, service), correlation]
+    if (principal.kind === 'anonymous') return [correlation]
+    const who = whoIs(principal)
+    const state = who.session?.state
+    const pairs =
+      state === undefined ? make(who, service) : (kept.get(state)?.get(service) ?? keep(who, state, service))
+    return assertion === undefined ? [...pairs, correlation] : [...pairs, ...signed(who, service), correlation]
   }
 }
 
@@ -45,10 +46,8 @@ function wantedHeaders(settings: Settings, service: string | undefined): (name: 
   return (name) => only === undefined || only.some((n) => n.toLowerCase() === name.toLowerCase())
 }
 
-function whoIs(p: Principal): Who | undefined {
+function whoIs(p: Exclude<Principal, { kind: 'anonymous' }>): Who {
   switch (p.kind) {
-    case 'anonymous':
-      return undefined
     case 'user':
       return {
         claims: p.session.state.identity,

@@ -2,8 +2,23 @@ import { memoize } from '../memo.ts'
 
 export const NONE: readonly string[] = []
 
-/** A header name in lower case. */
-export const lowerCase = memoize((name) => name.toLowerCase(), 1000, 64)
+/** A header name in lower case. As a key of an object it is one that V8 compares by its address. */
+export const lowerCase = memoize((name) => Object.keys({ [name.toLowerCase()]: 0 })[0] ?? '', 1000, 64)
+
+/**
+ * The values of one name, from names in lower case and values in turn. A check has some twenty lines: to go through them for
+ * each question costs less than to make an index for each check.
+ */
+export function valuesOf(lines: readonly string[], name: string): readonly string[] {
+  let found: string[] | undefined
+  for (let i = 0; i < lines.length; i += 2) {
+    if (lines[i] !== name) continue
+    const value = lines[i + 1] ?? ''
+    if (found === undefined) found = [value]
+    else found.push(value)
+  }
+  return found ?? NONE
+}
 
 /** Values by lower-case name, from names and values in turn: one pass for the two dozen questions that follow. */
 export function indexLines(lines: readonly string[]): Map<string, string[]> {

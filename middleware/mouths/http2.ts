@@ -1,36 +1,54 @@
 import type { ServerHttp2Stream } from 'node:http2'
-import type { TLSSocket } from 'node:tls'
+import { memoize } from '../memo.ts'
 import type { Answer, RawRequest } from '../types.ts'
-import { NONE, indexLines, lowerCase } from './header-lines.ts'
+import { valuesOf } from './header-lines.ts'
 
 /**
- * The HTTP/2 shell's raw request, from the names and values of a 'stream' event as they came. `:authority` is the Host
- * (RFC 9113 §8.3.1: a Host field beside it must say the same, and one that does not stays a second value); cookies may come
- * as several fields (§8.2.3), which stay several lines.
+ * The HTTP/2 shell's raw request, from the names and values of a 'stream' event as they came: names in lower case, pseudo
+ * fields first (RFC 9113 §8.2, §8.3). Cookies may come as several fields (§8.2.3), which stay several lines.
  */
-export function rawFromStream(lines: readonly string[], socket: TLSSocket): RawRequest {
-  const index = indexLines(lines)
-  const pseudo = (name: string): string | undefined => {
-    const value = index.get(name)?.[0]
-    index.delete(name)
-    return value
+export function rawFromStream(lines: readonly string[], peer: RawRequest['peer']): RawRequest {
+  return new StreamRequest(lines, peer)
+}
+
+/** A class, so that a request brings no functions of its own. */
+class StreamRequest implements RawRequest {
+  readonly method: string = 'GET'
+  readonly target: string = '/'
+  readonly peer: RawRequest['peer']
+  private readonly lines: readonly string[]
+  private readonly authority: string | undefined
+  /** Where the fields begin that are no pseudo fields. */
+  private readonly first: number
+
+  constructor(lines: readonly string[], peer: RawRequest['peer']) {
+    this.lines = lines
+    this.peer = peer
+    let at = 0
+    for (; lines[at]?.startsWith(':') === true; at += 2) {
+      const value = lines[at + 1] ?? ''
+      if (lines[at] === ':method') this.method = value
+      else if (lines[at] === ':path') this.target = value
+      else if (lines[at] === ':authority') this.authority = value
+    }
+    this.first = at
   }
-  const [method, target, authority] = [pseudo(':method'), pseudo(':path'), pseudo(':authority')]
-  pseudo(':scheme')
-  pseudo(':protocol')
-  if (authority !== undefined)
-    index.set('host', [authority, ...(index.get('host') ?? NONE).filter((h) => h !== authority)])
-  return {
-    method: method ?? 'GET',
-    target: target ?? '/',
-    all: (name) => index.get(name) ?? NONE,
-    names: () => index.keys(),
-    peer: {
-      address: socket.remoteAddress ?? '',
-      tls: true,
-      // Only true where a client CA is set and the certificate is one of its own.
-      certified: socket.authorized,
-    },
+
+  all(name: string): readonly string[] {
+    const found = valuesOf(this.lines, name)
+    return name === 'host' ? this.hosts(found) : found
+  }
+
+  names(): readonly string[] {
+    const names: string[] = []
+    for (let i = this.first; i < this.lines.length; i += 2) names.push(this.lines[i] ?? '')
+    return names
+  }
+
+  /** `:authority` is the Host; a field beside it must say the same, and one that does not stays a second value (§8.3.1). */
+  private hosts(fields: readonly string[]): readonly string[] {
+    const { authority } = this
+    return authority === undefined ? fields : [authority, ...fields.filter((h) => h !== authority)]
   }
 }
 
@@ -44,16 +62,24 @@ export function headerBytes(lines: readonly string[]): number {
 /** Fields that speak of one connection, and make an answer malformed here (RFC 9113 §8.2.2). */
 const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
+/** A name as HTTP/2 has it; empty where it has none. */
+const fieldName = memoize((name) => (OF_A_CONNECTION.has(name.toLowerCase()) ? '' : name.toLowerCase()), 1000, 64)
+
+const WITHOUT_BODY = { endStream: true }
+const WITH_BODY = { endStream: false }
+
 /** Writes an answer; to a stream that its client has given up, nothing. */
 export function writeStream(stream: ServerHttp2Stream, a: Answer, head: boolean): void {
   if (stream.destroyed || stream.closed || stream.headersSent) return
   const lines = [':status', String(a.status)]
   for (const [as, value] of a.headers) {
-    const name = lowerCase(as)
-    if (!OF_A_CONNECTION.has(name)) lines.push(name, value)
+    const name = fieldName(as)
+    if (name !== '') lines.push(name, value)
   }
   const body = head ? undefined : a.body
-  const endStream = body === undefined || body === ''
-  stream.respond(lines, { endStream })
-  if (!endStream) stream.end(body)
+  if (body === undefined || body === '') stream.respond(lines, WITHOUT_BODY)
+  else {
+    stream.respond(lines, WITH_BODY)
+    stream.end(body)
+  }
 }

@@ -1,6 +1,6 @@
 import type { Generation, RawRequest, TokenId } from '../types.ts'
-import { METHOD, readCommon, toFacts } from './common-facts.ts'
-import { correlationId, hostOf, whoWaits } from './request-headers.ts'
+import { METHOD, readFacts } from './common-facts.ts'
+import { correlationId, hostOf } from './request-headers.ts'
 import { parseTarget } from './target.ts'
 import type { Facts, ReadDeps } from './traefik.ts'
 
@@ -22,21 +22,16 @@ export function readProxyFacts(raw: RawRequest, now: Generation, deps: ReadDeps,
   if (origin === undefined) return no('host is not in public_url')
   const target = parseTarget(raw.target)
   if (target === undefined) return no('path is not canonical')
-  const common = readCommon(raw, now, raw.method, trusted)
-  if (typeof common === 'string') return no(common)
-  const upgrade = raw.method === 'GET' && raw.all('upgrade').some((u) => u.toLowerCase() === 'websocket')
-  return {
-    ok: true,
-    facts: toFacts({
-      mouth: 'proxy',
-      method: raw.method,
-      origin,
-      target,
-      common,
-      wants: whoWaits(raw, raw.method, upgrade),
-      correlationId: id,
-      pinned: undefined,
-      again: again === undefined ? undefined : { rejected: again },
-    }),
-  }
+  const facts = readFacts(raw, now, {
+    mouth: 'proxy',
+    method: raw.method,
+    origin,
+    target,
+    upgrade: raw.method === 'GET' && raw.all('upgrade').some((u) => u.toLowerCase() === 'websocket'),
+    trusted,
+    correlationId: id,
+    pinned: undefined,
+    again: again === undefined ? undefined : { rejected: again },
+  })
+  return typeof facts === 'string' ? no(facts) : { ok: true, facts }
 }

@@ -1,26 +1,18 @@
 import type { RawRequest, RequestFacts } from '../types.ts'
 import { parseAddress } from './address.ts'
+import { lowerCase } from './header-lines.ts'
+import { memoize } from '../memo.ts'
 import { eachCookie } from '../session/cookie.ts'
 import { CSRF_COOKIE, CSRF_HEADER } from '../session/csrf.ts'
 
 /** Longest Cookie header that is looked at: four times what RFC 6265 §6.1 asks of a browser for one cookie. */
 const MAX_COOKIES = 16_384
 
-/** One header line, or undefined where there is none; 'repeated' where there are several. */
-export function single(
-  raw: RawRequest,
-  name: string,
-): { readonly value: string | undefined; readonly repeated: boolean } {
-  const all = raw.all(name)
-  return { value: all[0], repeated: all.length > 1 }
-}
-
 /** The host that a browser asked for: X-Forwarded-Host of a believed peer, else Host. Empty where there is not exactly one. */
 export function hostOf(raw: RawRequest, trusted: boolean): string {
-  const forwarded = single(raw, 'x-forwarded-host')
-  if (trusted && forwarded.value !== undefined) return forwarded.repeated ? '' : forwarded.value
-  const host = raw.all('host')
-  return host.length === 1 ? (host[0] ?? '') : ''
+  const forwarded = raw.all('x-forwarded-host')
+  const hosts = trusted && forwarded.length > 0 ? forwarded : raw.all('host')
+  return hosts.length === 1 ? (hosts[0] ?? '') : ''
 }
 
 /**
@@ -50,7 +42,7 @@ export function isSharedAddress(
   source: { readonly header: string; readonly hops: number },
 ): boolean {
   if (!trusted || forwardedAddress(raw, source) !== undefined) return false
-  return raw.all('x-forwarded-host').length > 0 || raw.all(source.header.toLowerCase()).length > 0
+  return raw.all('x-forwarded-host').length > 0 || raw.all(lowerCase(source.header)).length > 0
 }
 
 /** What a believed gateway says of its client; undefined where it does not say, so that only the gateway itself is seen. */
@@ -58,7 +50,7 @@ export function forwardedAddress(
   raw: RawRequest,
   source: { readonly header: string; readonly hops: number },
 ): string | undefined {
-  const lines = raw.all(source.header.toLowerCase())
+  const lines = raw.all(lowerCase(source.header))
   const [only] = lines
   if (only === undefined) return undefined
   // What most gateways send: one address.
@@ -75,39 +67,55 @@ export function correlationId(raw: RawRequest, random: (bytes: number) => Uint8A
       ? undefined
       : /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent)?.[1]
   if (given !== undefined && !/^0+$/.test(given)) return given
-  const bytes = random(16)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+  return newId(random)
+}
+
+type Random = (bytes: number) => Uint8Array
+
+const ID_BYTES = 16
+const IDS = 64
+const pools = new WeakMap<Random, { readonly hex: string; at: number }>()
+
+/** Made many at a time: to ask for the bytes of one and spell them costs as much as to read the whole request. */
+function newId(random: Random): string {
+  let pool = pools.get(random)
+  if (pool === undefined || pool.at >= pool.hex.length) {
+    pool = { hex: Buffer.from(random(ID_BYTES * IDS)).toString('hex'), at: 0 }
+    pools.set(random, pool)
+  }
+  pool.at += 2 * ID_BYTES
+  return pool.hex.slice(pool.at - 2 * ID_BYTES, pool.at)
 }
 
 const ONCE = ['origin', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest', CSRF_HEADER] as const
 
-/** Which header of the CSRF checks came twice: the one that we read might not be the one that a browser wrote. */
-export function repeatedCsrf(raw: RawRequest): string | undefined {
-  return ONCE.find((name) => raw.all(name).length > 1)
-}
-
-export function readCsrf(raw: RawRequest): RequestFacts['csrf'] {
-  return {
-    token: raw.all(CSRF_HEADER)[0],
-    origin: raw.all('origin')[0],
-    site: raw.all('sec-fetch-site')[0],
-    mode: raw.all('sec-fetch-mode')[0],
-    dest: raw.all('sec-fetch-dest')[0],
-  }
+/**
+ * What the CSRF checks go by; or which of those headers came twice: the one that we read might not be the one that a browser
+ * wrote.
+ */
+export function readCsrf(raw: RawRequest): RequestFacts['csrf'] | (typeof ONCE)[number] {
+  const [token, origin] = [raw.all(CSRF_HEADER), raw.all('origin')]
+  const [site, mode, dest] = [raw.all('sec-fetch-site'), raw.all('sec-fetch-mode'), raw.all('sec-fetch-dest')]
+  const most = Math.max(token.length, origin.length, site.length, mode.length, dest.length)
+  const repeated = most > 1 ? ONCE.find((name) => raw.all(name).length > 1) : undefined
+  return repeated ?? { token: token[0], origin: origin[0], site: site[0], mode: mode[0], dest: dest[0] }
 }
 
 /**
  * Who waits for the answer. A navigation is a top-level GET or HEAD of a person: Fetch Metadata says so where the browser
  * sends it (never a frame or a prefetch), else an Accept that asks for HTML.
  */
-export function whoWaits(raw: RawRequest, method: string, upgrade: boolean): RequestFacts['wants'] {
+export function whoWaits(
+  raw: RawRequest,
+  method: string,
+  upgrade: boolean,
+  { mode, dest }: RequestFacts['csrf'],
+): RequestFacts['wants'] {
   if (upgrade) return 'upgrade'
   if (method !== 'GET' && method !== 'HEAD') return 'fetch'
   const purpose = raw.all('sec-purpose')[0] ?? raw.all('purpose')[0] ?? ''
   if (purpose.includes('prefetch')) return 'fetch'
-  const mode = raw.all('sec-fetch-mode')[0]
-  if (mode !== undefined)
-    return mode === 'navigate' && (raw.all('sec-fetch-dest')[0] ?? 'document') === 'document' ? 'navigation' : 'fetch'
+  if (mode !== undefined) return mode === 'navigate' && (dest ?? 'document') === 'document' ? 'navigation' : 'fetch'
   if (raw.all('x-requested-with').length > 0) return 'fetch'
   return (raw.all('accept')[0] ?? '').toLowerCase().includes('text/html') ? 'navigation' : 'fetch'
 }
@@ -157,6 +165,8 @@ export function isOurCookie(name: string, sessionName: string): boolean {
 }
 
 /** Without the prefixes that tell browsers something, in lower case. */
-function plainName(name: string): string {
-  return (name.startsWith('__') ? name.replace(/^__(?:host|secure)-/i, '') : name).toLowerCase()
-}
+const plainName = memoize(
+  (name) => (name.startsWith('__') ? name.replace(/^__(?:host|secure)-/i, '') : name).toLowerCase(),
+  1000,
+  64,
+)

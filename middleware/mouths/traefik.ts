@@ -2,8 +2,8 @@ import type { Allow, Answer, Emit, Generation, RawRequest, Refuse, RequestFacts 
 import { compileOurHeaders } from '../identity/header-names.ts'
 import { memoize } from '../memo.ts'
 import { passesAuthorization } from './answer.ts'
-import { METHOD, readCommon, toFacts } from './common-facts.ts'
-import { correlationId, single, whoWaits } from './request-headers.ts'
+import { METHOD, readFacts } from './common-facts.ts'
+import { correlationId } from './request-headers.ts'
 import { parseTarget } from './target.ts'
 
 export interface ReadDeps {
@@ -39,24 +39,19 @@ export function readTraefikFacts(raw: RawRequest, now: Generation, deps: ReadDep
   if (target === undefined) return no('path is not canonical')
   const pinned = readPin(raw.target, now)
   if (pinned.fault !== undefined) return no(pinned.fault)
-  const common = readCommon(raw, now, told.method, true)
-  if (typeof common === 'string') return no(common)
-  // RFC 6455 §4.1: a handshake is a GET. Anything else is held to the rules of its method.
-  const upgrade = told.method === 'GET' && raw.all('sec-websocket-key').length > 0
-  return {
-    ok: true,
-    facts: toFacts({
-      mouth: 'traefik',
-      method: told.method,
-      origin,
-      target,
-      common,
-      wants: whoWaits(raw, told.method, upgrade),
-      correlationId: id,
-      pinned: pinned.service,
-      again: undefined,
-    }),
-  }
+  const facts = readFacts(raw, now, {
+    mouth: 'traefik',
+    method: told.method,
+    origin,
+    target,
+    // RFC 6455 §4.1: a handshake is a GET. Anything else is held to the rules of its method.
+    upgrade: told.method === 'GET' && raw.all('sec-websocket-key').length > 0,
+    trusted: true,
+    correlationId: id,
+    pinned: pinned.service,
+    again: undefined,
+  })
+  return typeof facts === 'string' ? no(facts) : { ok: true, facts }
 }
 
 function checkDoor(raw: RawRequest, now: Generation): string | undefined {
@@ -91,14 +86,14 @@ function compileAliases(now: Generation): (name: string) => boolean {
 }
 
 function readTold(raw: RawRequest): { readonly method: string; readonly host: string; readonly uri: string } | string {
-  const method = single(raw, 'x-forwarded-method')
-  const host = single(raw, 'x-forwarded-host')
-  const uri = single(raw, 'x-forwarded-uri')
-  if (method.repeated || host.repeated || uri.repeated) return 'X-Forwarded-Method, -Host or -Uri repeated'
-  if (method.value === undefined || host.value === undefined || uri.value === undefined)
+  const methods = raw.all('x-forwarded-method')
+  const hosts = raw.all('x-forwarded-host')
+  const uris = raw.all('x-forwarded-uri')
+  if (methods.length > 1 || hosts.length > 1 || uris.length > 1) return 'X-Forwarded-Method, -Host or -Uri repeated'
+  const [method, host, uri] = [methods[0], hosts[0], uris[0]]
+  if (method === undefined || host === undefined || uri === undefined)
     return 'X-Forwarded-Method, -Host or -Uri missing'
-  if (!METHOD.test(method.value)) return 'X-Forwarded-Method is no method'
-  return { method: method.value, host: host.value, uri: uri.value }
+  return METHOD.test(method) ? { method, host, uri } : 'X-Forwarded-Method is no method'
 }
 
 const PLAIN_PIN = /^[^?]*\?service=([\w.-]+)$/
@@ -118,15 +113,17 @@ function readPin(target: string, now: Generation): { readonly service?: string; 
   return { service }
 }
 
+const NO_STORE = ['Cache-Control', 'no-store'] as const
+const NO_BODY = ['Content-Length', '0'] as const
+
 /**
  * The yes in header mode: 200 without a body, one value per header. Traefik deletes the client's copy of every listed header
  * that we omit, so what is not said here does not reach the upstream; the client's own Authorization is echoed where it must
  * pass. An omitted Cookie means none: what is left after taking ours out is said.
  */
 export function answerTraefikYes(d: Allow, f: RequestFacts): Answer {
-  const headers: (readonly [string, string])[] = [...d.set]
+  const headers: (readonly [string, string])[] = [...d.set, NO_STORE, NO_BODY]
   if (f.cookiesForUpstream !== '') headers.push(['Cookie', f.cookiesForUpstream])
-  if (passesAuthorization(d) && f.authorization !== undefined) headers.push(['Authorization', f.authorization])
-  headers.push(['Cache-Control', 'no-store'], ['Content-Length', '0'])
+  if (f.authorization !== undefined && passesAuthorization(d)) headers.push(['Authorization', f.authorization])
   return { status: 200, headers }
 }

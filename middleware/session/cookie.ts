@@ -63,8 +63,11 @@ function decode(raw: string): string | undefined {
  */
 export function eachCookie(lines: readonly string[], visit: (name: string, value: string, pair: string) => void): void {
   for (const line of lines) {
-    for (const part of line.split(';')) {
-      const pair = part.trim()
+    for (let at = 0; at < line.length;) {
+      const semicolon = line.indexOf(';', at)
+      const end = semicolon === -1 ? line.length : semicolon
+      const pair = line.slice(at, end).trim()
+      at = end + 1
       if (pair === '') continue
       const eq = pair.indexOf('=')
       const name = eq === -1 ? '' : pair.slice(0, eq).trim()

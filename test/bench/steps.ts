@@ -99,7 +99,7 @@ async function parts(
   }
   const composed = compose(1, settings, long, undefined)
   const id = newSessionId(random)
-  await throughStore(stores, id, newSession(id, 'realistic', 'http://127.0.0.1:9', 'alice', settings))
+  await throughStore(stores, id, newSession(id, 'realistic', 'http://127.0.0.1:9/', 'alice', settings))
   const cookie = `theme=dark; ${settings.session.cookieName}=${writeSessionCookie(id, keys[0] ?? '')}`
   const rawHeaders = Object.entries({ ...checkHeaders('/orders/1'), cookie }).flat()
   const req = {
