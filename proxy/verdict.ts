@@ -3,6 +3,7 @@ import type { Route } from '../config/types.ts'
 import { decide } from '../middleware/decide/decide.ts'
 import { compileOurHeaders } from '../middleware/identity/header-names.ts'
 import { livesUntil, stateOf, timeoutReason } from '../middleware/login/current-session.ts'
+import { memoize } from '../middleware/memo.ts'
 import { answerNo, answerUnread, logAccess, passesAuthorization } from '../middleware/mouths/answer.ts'
 import { rawFromHttp1 } from '../middleware/mouths/http1.ts'
 import { readProxyFacts } from '../middleware/mouths/proxy.ts'
@@ -23,7 +24,8 @@ import type { Forward, ProxyVerdict, UpstreamTarget } from './types.ts'
 
 /** The proxy's mouth on the one decision: the same facts, the same decision and the same headers as in header mode. */
 export function createVerdict(deps: VerifyDeps): (req: IncomingMessage, again?: TokenId) => Maybe<ProxyVerdict> {
-  const { isOurs } = compileOurHeaders(deps.now.settings)
+  // Asked of each header of each request.
+  const isOurs = memoize(compileOurHeaders(deps.now.settings).isOurs, 1000, 64)
   return (req, again) => {
     const started = deps.clock.monoMs()
     const read = readProxyFacts(rawFromHttp1(req), deps.now, deps, again)

@@ -143,6 +143,26 @@ test('an answer comes as it was: lines apart, their case, bytes above ASCII, its
   })
 })
 
+test('a body comes byte for byte, be it short or long, of known length, in chunks or until the end', async () => {
+  for (const size of [1, 300, 4096, 4097, 70_000]) {
+    const body = Buffer.from(Array.from({ length: size }, (_, i) => i % 256)).toString('latin1')
+    for (const [framing, bytes] of [
+      [`Content-Length: ${size}`, body],
+      ['Transfer-Encoding: chunked', `${size.toString(16)}\r\n${body}\r\n0\r\n\r\n`],
+      ['Connection: close', body],
+    ] as const)
+      await inEngine(
+        (socket, all) => {
+          if (all.endsWith('\r\n\r\n')) socket.end(`HTTP/1.1 200 OK\r\n${framing}\r\n\r\n${bytes}`, 'latin1')
+        },
+        async (engine) => {
+          const res = await fetch(`http://127.0.0.1:${engine.port}/`)
+          assert.ok(Buffer.from(await res.arrayBuffer()).equals(Buffer.from(body, 'latin1')), `${size}, ${framing}`)
+        },
+      )
+  }
+})
+
 test('a reason that is not ASCII is left out, a 100 that nobody asked for and a 101 are no answers', async () => {
   for (const [said, gets] of [
     ['HTTP/1.1 200 sch\xf6n\r\nContent-Length: 0\r\n\r\n', /^HTTP\/1\.1 200 \r\n/],
