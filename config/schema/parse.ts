@@ -23,7 +23,8 @@ export function parseWith<T extends z.ZodType>(
   const box = { value: value ?? {} }
   // Each round throws something away, so this ends; the bound is for the case that it does not.
   for (let round = 0; round < 100; round += 1) {
-    const got = schema.safeParse(box.value)
+    // zod compiles what it parses with; settings are parsed once, and are parsed sooner without. Routes may be thousands.
+    const got = schema.safeParse(box.value, { jitless: file === 'settings' })
     if (got.success) {
       requireKeys(box.value, json, [], file, found)
       return got.data
