@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { createClient } from 'redis'
+import { createClient } from '@redis/client'
 import type { StoreTls } from '../../../config/types.ts'
 import type { HostPort } from '../../../config/values/store-url.ts'
 

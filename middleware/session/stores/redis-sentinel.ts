@@ -1,4 +1,4 @@
-import { createClient } from 'redis'
+import { createClient } from '@redis/client'
 import type { HostPort, RedisUrl } from '../../../config/values/store-url.ts'
 import { messageOf, tlsOptions, within, type ConnectionSettings } from './redis-connection.ts'
 
