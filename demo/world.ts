@@ -128,9 +128,13 @@ async function build(o: WorldOptions, ends: (() => Promise<void>)[], stop: () =>
   await writeConfig(o)
   const { logs, take, waitForLog } = logCollector()
   const startService = async (): Promise<Running> => {
-    const running = start(process.execPath, [join(import.meta.dirname, '..', 'cli.ts'), 'serve', '--config', dir], {
-      onLine: take,
-    })
+    const running = start(
+      process.execPath,
+      [join(import.meta.dirname, '..', 'bin', 'traefik-bff.js'), 'serve', '--config', dir],
+      {
+        onLine: take,
+      },
+    )
     await until(
       'the service',
       async () => (await answers(ports.service)) && (await isOk(`http://127.0.0.1:${ports.admin}/ready`)),

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- start [starts]`: from `node cli.ts serve` to its ready line while the provider is down, with SQLite and with
+ * `npm run bench -- start [starts]`: from the start of the service to its ready line while the provider is down, with SQLite and with
  * Redis, and the memory then, after a while of nothing, and under load.
  */
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -8,7 +8,7 @@ import { PUBLIC_HOST, startProviderFor, writeConfig, type ServiceOptions } from 
 
 export { signIn } from '../../support/service.ts'
 
-/** The service as an operator runs it: `node cli.ts serve` in a process of its own, its log in a file. */
+/** The service as an operator runs it (`npm start`): in a process of its own, its log in a file. */
 export interface ServiceProcess {
   readonly pid: number
   readonly dir: string
@@ -40,7 +40,7 @@ export async function startServiceProcess(
   const log = join(dir, 'log')
   const out = openSync(log, 'a')
   const began = performance.now()
-  const child = spawn(process.execPath, [...(o.nodeArgs ?? []), 'cli.ts', 'serve', '--config', dir], {
+  const child = spawn(process.execPath, [...(o.nodeArgs ?? []), 'bin/traefik-bff.js', 'serve', '--config', dir], {
     cwd: ROOT,
     stdio: ['ignore', out, out],
     env: { ...process.env, ...o.env },
