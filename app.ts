@@ -5,8 +5,9 @@
 import type { Settings } from './config/types.ts'
 import { compose, type Composed, type LongLived } from './compose.ts'
 import { openListeners, type Listeners } from './listeners/open.ts'
-import { createProxy } from './proxy/proxy.ts'
+import { createLateProxy } from './proxy/late.ts'
 import { systemClock } from './middleware/clock.ts'
+import { nextTurn } from './middleware/late.ts'
 import { createRandom } from './middleware/random.ts'
 import { deriveAssertionKeys } from './middleware/identity/assertion-keys.ts'
 import { createEnder } from './middleware/login/end.ts'
@@ -80,7 +81,7 @@ export async function openApp(o: AppOptions): Promise<App> {
   current = compose(1, settings, long, undefined)
   let draining = false
   // The proxy's connections and streams outlive a reload; what it asks is always the newest generation's.
-  const proxy = createProxy({
+  const proxy = createLateProxy({
     decide: (req, again) => current.verdict(req, again),
     errorAnswer: (code, status, req) => current.proxyErrors(code, status, req),
     onEnded: (f) => stores.sessions.onEnded(f),
@@ -105,17 +106,25 @@ export async function openApp(o: AppOptions): Promise<App> {
     await stores.close()
     throw e
   }
-  // After whoever waits for the listeners was told.
-  const begin = setImmediate(() => {
+  // What no check waits for. One after another, each in a turn of its own: checks are answered in between.
+  const beginRest = async (): Promise<void> => {
     current.begin()
-    if (settings.routes.some((r) => r.upstreamPath !== undefined)) proxy.load()
-  })
+    const proxied = current.generation.settings.routes.some((r) => r.upstreamPath !== undefined)
+    const parts = [current.endpoints.load, ...(proxied ? [proxy.load] : []), telemetry.metrics.load]
+    for (const load of parts) {
+      await nextTurn()
+      if (draining) return
+      await load()
+    }
+  }
+  // After whoever waits for the listeners was told.
+  const begin = setImmediate(() => void beginRest())
   return {
     listeners: listeners.addresses,
     reload: (next) => {
       const before = current
       current = compose(before.generation.n + 1, keepLongLived(before.generation.settings, next), long, before)
-      current.begin()
+      void beginRest()
       telemetry.setLevel(next.log.level)
       listeners.reload(next.server)
       return restartKeys(before.generation.settings, next)

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+
+/** Not imported: an import reads every export, and with one of them Node loads its assertion library. */
+const { parseArgs } = process.getBuiltinModule('node:util')
 
 const HELP = `traefik-bff: a backend-for-frontend beside Traefik
 

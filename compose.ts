@@ -64,7 +64,7 @@ export interface Composed {
   readonly endpoints: BrowserEndpoints
   readonly verdict: ReturnType<typeof createVerdict>
   readonly proxyErrors: ReturnType<typeof createProxyErrors>
-  /** What no check waits for: asks the providers, and loads what answers browsers. */
+  /** Asks the providers. Once somebody was told that the listeners are up: no check waits for it. */
   begin(): void
   close(): void
 }
@@ -141,7 +141,6 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     proxyErrors: createProxyErrors(verifyDeps),
     endpoints,
     begin: () => {
-      void endpoints.load()
       // Asked for now, so that an outage shows at once; nobody waits for it.
       for (const [name, p] of providers) {
         const ready = p.ready()

@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Composed, LongLived } from '../compose.ts'
 import { isLoopback } from '../config/values/net.ts'
 import { adminDoor, isAdminHost } from '../middleware/endpoints/admin-door.ts'
-import { explain, readQuestion } from '../middleware/endpoints/explain.ts'
 import { health, ready } from '../middleware/endpoints/health.ts'
 import { json } from '../middleware/endpoints/session.ts'
 import { rawFromHttp1, writeHttp1 } from '../middleware/mouths/http1.ts'
@@ -98,7 +97,8 @@ function isRebound(req: IncomingMessage, now: Composed): boolean {
 }
 
 /** The live generation, explained: of the config alone, never of a session or a token. */
-function answerExplain(q: URLSearchParams, now: Composed): Answer {
+async function answerExplain(q: URLSearchParams, now: Composed): Promise<Answer> {
+  const { explain, readQuestion } = await import('../middleware/endpoints/explain.ts')
   const given = (name: string): string | undefined => q.get(name) ?? undefined
   const question = readQuestion({
     method: q.get('method') ?? 'GET',

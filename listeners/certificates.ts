@@ -1,8 +1,9 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { connect, createSecureContext, type SecureContextOptions } from 'node:tls'
 import { X509Certificate, createPrivateKey } from 'node:crypto'
-import type { ServerSettings } from '../config/types.ts'
+import type { ListenAddress, ServerSettings } from '../config/types.ts'
 import type { Emit } from '../middleware/types.ts'
+import { ASK_MS, reachable, type Holder } from './deployment.ts'
 
 export type VerifyTls = NonNullable<ServerSettings['verifyTls']>
 
@@ -71,4 +72,28 @@ export function createCertificates(first: VerifyTls, changed: (pair: Pair) => vo
     },
     close: unwatch,
   }
+}
+
+/**
+ * Asks who holds the port of the verify listener, where a client CA lets nobody ask over HTTP: a sibling is who shows our
+ * certificate, for which it needs the key. (TLS 1.3 shows the certificate before the client's own is missed.)
+ *
+ * @param certificate PEM.
+ */
+export function askByCertificate(at: ListenAddress, certificate: string): Promise<Holder> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...reachable(at), rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+    const done = (who: Holder): void => {
+      socket.destroy()
+      resolve(who)
+    }
+    socket.setTimeout(ASK_MS, () => done('stranger'))
+    socket.once('error', (e: NodeJS.ErrnoException) =>
+      done(e.code === 'ECONNREFUSED' || e.code === 'ECONNRESET' ? 'nobody' : 'stranger'),
+    )
+    socket.once('secureConnect', () => {
+      const shown = socket.getPeerX509Certificate()?.fingerprint256
+      done(shown === new X509Certificate(certificate).fingerprint256 ? 'sibling' : 'stranger')
+    })
+  })
 }

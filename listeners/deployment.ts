@@ -1,14 +1,13 @@
-import { X509Certificate, createHmac, timingSafeEqual } from 'node:crypto'
-import { request } from 'node:http'
-import { connect } from 'node:tls'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { ListenAddress, Secret } from '../config/types.ts'
+import { request } from '../middleware/node-http.ts'
 import { deriveKeys } from '../middleware/session/keys.ts'
 
 /** A process that is about to share a port asks who holds it; both sides prove that they have the same session secret. */
 export const DEPLOYMENT_HEADER = 'X-BFF-Deployment'
 
 /** How long whoever holds the port may take to answer. */
-const ASK_MS = 2000
+export const ASK_MS = 2000
 
 /** What stands behind a port that is taken. */
 export type Holder = 'sibling' | 'stranger' | 'nobody'
@@ -53,30 +52,6 @@ function same(a: string, b: string): boolean {
 export function reachable(at: ListenAddress): ListenAddress {
   const host = at.host === '0.0.0.0' ? '127.0.0.1' : at.host === '::' ? '::1' : at.host
   return { host, port: at.port }
-}
-
-/**
- * The same over TLS, where a client CA lets nobody ask: a sibling is who shows our certificate, for which it needs the key.
- * (TLS 1.3 shows the certificate before the client's own is missed.)
- *
- * @param certificate PEM.
- */
-export function askByCertificate(at: ListenAddress, certificate: string): Promise<Holder> {
-  return new Promise((resolve) => {
-    const socket = connect({ ...reachable(at), rejectUnauthorized: false, ALPNProtocols: ['h2'] })
-    const done = (who: Holder): void => {
-      socket.destroy()
-      resolve(who)
-    }
-    socket.setTimeout(ASK_MS, () => done('stranger'))
-    socket.once('error', (e: NodeJS.ErrnoException) =>
-      done(e.code === 'ECONNREFUSED' || e.code === 'ECONNRESET' ? 'nobody' : 'stranger'),
-    )
-    socket.once('secureConnect', () => {
-      const shown = socket.getPeerX509Certificate()?.fingerprint256
-      done(shown === new X509Certificate(certificate).fingerprint256 ? 'sibling' : 'stranger')
-    })
-  })
 }
 
 /** The answer's header; null where the connection is refused or cut, undefined where the answer has no such header. */

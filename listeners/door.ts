@@ -1,12 +1,6 @@
-import {
-  STATUS_CODES,
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
+import { STATUS_CODES, createServer } from '../middleware/node-http.ts'
 import type { Clock } from '../middleware/types.ts'
 import { serveFastPath, type Connection, type FastPathDeps } from './fast-path.ts'
 import { shut } from './shut.ts'

@@ -5,7 +5,7 @@ import { health } from '../middleware/endpoints/health.ts'
 import { answerHttp1, rawFromHttp1, rawFromLines, writeHttp1 } from '../middleware/mouths/http1.ts'
 import type { PlainRequest } from '../middleware/mouths/plain-request.ts'
 import type { Answer, Maybe, RawRequest } from '../middleware/types.ts'
-import type { Proxy } from '../proxy/proxy.ts'
+import type { LateProxy } from '../proxy/late.ts'
 import { writeAnswerRaw } from '../proxy/write-answer.ts'
 import { DEPLOYMENT_HEADER, type Deployment } from './deployment.ts'
 import { pathOf, verifyAnswer } from './verify.ts'
@@ -15,7 +15,7 @@ export function serveMain(
   req: IncomingMessage,
   res: ServerResponse,
   now: Composed,
-  proxy: Proxy,
+  proxy: LateProxy,
   deployment: Deployment,
 ): void {
   const path = pathOf(req.url ?? '/')
@@ -47,7 +47,7 @@ function isEndpoint(path: string, now: Composed): boolean {
 }
 
 /** Handshakes are the proxy's; what is ours is never an upstream's, and switches to nothing. */
-export function upgradeMain(req: IncomingMessage, socket: Duplex, head: Buffer, now: Composed, proxy: Proxy): void {
+export function upgradeMain(req: IncomingMessage, socket: Duplex, head: Buffer, now: Composed, proxy: LateProxy): void {
   if (isEndpoint(pathOf(req.url ?? '/'), now)) refuseUpgrade(socket, now)
   else proxy.handleUpgrade(req, socket, head)
 }

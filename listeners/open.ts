@@ -1,14 +1,14 @@
 import type { Server } from 'node:net'
 import type { ListenAddress, Secret, ServerSettings } from '../config/types.ts'
 import type { Composed, LongLived } from '../compose.ts'
-import type { Proxy } from '../proxy/proxy.ts'
+import type { LateProxy } from '../proxy/late.ts'
 import { serveAdmin } from './admin.ts'
-import { askByCertificate, createDeployment, type Holder } from './deployment.ts'
+import { createDeployment, type Holder } from './deployment.ts'
 import { createHttpDoor, type Door } from './door.ts'
 import { listen } from './listen.ts'
 import { checkMain, isWebSocket, serveMain, upgradeMain } from './main.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { createVerifyDoor, type VerifyDoor } from './verify-door.ts'
+import type { VerifyDoor } from './verify-door.ts'
 
 /** How long requests in hand may take to finish at a stop. */
 const DRAIN_MS = 25_000
@@ -36,7 +36,7 @@ export interface ListenersDeps {
   readonly secrets: readonly Secret[]
   readonly current: () => Composed
   readonly long: LongLived
-  readonly proxy: Proxy
+  readonly proxy: LateProxy
   readonly isDraining: () => boolean
 }
 
@@ -59,7 +59,7 @@ export async function openListeners(deps: ListenersDeps): Promise<Listeners> {
     (req, res) => void serveAdmin(req, res, deps.current(), { ...adminDeps, onSibling: () => (siblingOnAdmin = true) }),
     { clock, traffic: undefined },
   )
-  const verify = openVerifyDoor(deps, traffic)
+  const verify = await openVerifyDoor(deps, traffic)
   const addresses: string[] = []
   const open = async (
     name: string,
@@ -74,8 +74,7 @@ export async function openListeners(deps: ListenersDeps): Promise<Listeners> {
   try {
     await open('main', main, server.listen, () => deployment.ask(server.listen, `${server.basePath}/health`))
     const over = server.verifyListen
-    if (over !== undefined && verify !== undefined)
-      await open('verify', verify, over, () => askByCertificate(over, verify.certificate()))
+    if (over !== undefined && verify !== undefined) await open('verify', verify, over, () => verify.ask(over))
     const at = server.adminListen
     if (at !== undefined) await open('admin', admin, at, () => deployment.ask(at, '/health'))
   } catch (e) {
@@ -108,9 +107,11 @@ export async function openListeners(deps: ListenersDeps): Promise<Listeners> {
   }
 }
 
-function openVerifyDoor(deps: ListenersDeps, traffic: Traffic): VerifyDoor | undefined {
+async function openVerifyDoor(deps: ListenersDeps, traffic: Traffic): Promise<VerifyDoor | undefined> {
   const { verifyListen, verifyTls: tls, verifySessionAgeMs: sessionAgeMs } = deps.server
   if (verifyListen === undefined || tls === undefined) return undefined
+  // HTTP/2 and TLS, which are not loaded for those who do not use them.
+  const { createVerifyDoor } = await import('./verify-door.ts')
   const { clock, random, telemetry } = deps.long
   const jitter = (): number => (random(1)[0] ?? 0) / 255
   return createVerifyDoor({ tls, sessionAgeMs, current: deps.current, clock, traffic, emit: telemetry.emit, jitter })

@@ -13,7 +13,9 @@ import { health } from '../middleware/endpoints/health.ts'
 import { answerHttp1, rawFromHttp1 } from '../middleware/mouths/http1.ts'
 import { headerBytes, rawFromStream, writeStream } from '../middleware/mouths/http2.ts'
 import type { Answer, Clock, Emit, Maybe, RawRequest } from '../middleware/types.ts'
-import { createCertificates, type VerifyTls } from './certificates.ts'
+import type { ListenAddress } from '../config/types.ts'
+import { askByCertificate, createCertificates, type VerifyTls } from './certificates.ts'
+import type { Holder } from './deployment.ts'
 import { createHttpDoor, SERVER_LIMITS, type Door } from './door.ts'
 import { shut } from './shut.ts'
 import type { Traffic } from './traffic.ts'
@@ -21,8 +23,8 @@ import { pathOf, verifyAnswer } from './verify.ts'
 
 export interface VerifyDoor extends Door {
   readonly server: Server
-  /** The certificate that is shown now, PEM. */
-  readonly certificate: () => string
+  /** Who holds the port that it would listen on. */
+  readonly ask: (at: ListenAddress) => Promise<Holder>
   readonly reload: (files: VerifyTls) => void
   /** Where it never listened. */
   readonly close: () => void
@@ -116,7 +118,7 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
   })
   return {
     server,
-    certificate: () => certificates.current().cert,
+    ask: (at) => askByCertificate(at, certificates.current().cert),
     reload: certificates.reload,
     close: () => {
       certificates.close()

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { STATUS_CODES } from 'node:http'
-import { hasBody } from './check-request.ts'
+import { STATUS_CODES } from '../middleware/node-http.ts'
 import type { Answer } from '../middleware/types.ts'
+import { hasBody } from './check-request.ts'
 
 /** Writes an answer of ours. A request whose body nobody read closes the connection: what is left of it is no next request. */
 export function writeAnswer(req: IncomingMessage, res: ServerResponse, a: Answer): void {

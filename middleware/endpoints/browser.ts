@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createLate, nextTurn } from '../late.ts'
 import type { LoginDeps } from '../login/deps.ts'
 import type { Answer } from '../types.ts'
 import type { WriteSession } from './express-app.ts'
@@ -7,7 +8,7 @@ import type { WriteSession } from './express-app.ts'
 export interface BrowserEndpoints {
   handle(req: IncomingMessage, res: ServerResponse): void
   /** Loads Express and the endpoints, where nobody has asked for one yet. Never rejects. */
-  load(): Promise<void>
+  readonly load: () => Promise<void>
 }
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void
@@ -17,31 +18,31 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => void
  * listeners are up. A request that comes before waits for it.
  */
 export function createBrowserEndpoints(deps: LoginDeps, writeSession: WriteSession, jwks?: Answer): BrowserEndpoints {
-  let handler: Handler | undefined
-  let loading: Promise<void> | undefined
-  const load = async (): Promise<void> => {
-    try {
-      const { createExpressApp } = await import('./express-app.ts')
-      handler = createExpressApp(deps, writeSession, jwks)
-    } catch (e) {
-      // The next request tries again.
-      loading = undefined
-      deps.emit({
-        name: 'bug',
-        fields: { where: 'endpoints', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
-      })
-    }
-  }
-  const loaded = (): Promise<void> => (loading ??= load())
+  const late = createLate<Handler>(async () => {
+    // In pieces, so that checks are answered in between.
+    await import('express')
+    await nextTurn()
+    const { createExpressApp } = await import('./express-app.ts')
+    return createExpressApp(deps, writeSession, jwks)
+  })
+  const bug = (e: unknown): void =>
+    deps.emit({
+      name: 'bug',
+      fields: { where: 'endpoints', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
+    })
   return {
     handle: (req, res) => {
-      if (handler !== undefined) handler(req, res)
+      const now = late.now()
+      if (now !== undefined) now(req, res)
       else
-        void loaded().then(() => {
-          if (handler !== undefined) handler(req, res)
-          else res.writeHead(500, { 'X-BFF-Error': 'INTERNAL_ERROR', 'Content-Length': '0' }).end()
-        })
+        void late.load().then(
+          (handler) => handler(req, res),
+          (e: unknown) => {
+            bug(e)
+            res.writeHead(500, { 'X-BFF-Error': 'INTERNAL_ERROR', 'Content-Length': '0' }).end()
+          },
+        )
     },
-    load: loaded,
+    load: () => late.load().then(() => undefined, bug),
   }
 }

@@ -1,13 +1,14 @@
 import type { RequestHandler } from 'express'
-import session from 'express-session'
-import type { Store } from 'express-session'
+import type { Session, Store } from 'express-session'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { SessionSettings } from '../../config/types.ts'
+import { createLate } from '../late.ts'
 import { StoreUnavailable, type SessionId, type SessionRecord } from '../types.ts'
 
 export interface SessionWriterOptions {
   readonly settings: SessionSettings
-  readonly store: Store
+  /** Where it writes to. */
+  readonly store: () => Promise<Store>
   /** First signs. */
   readonly signingKeys: readonly string[]
 }
@@ -19,8 +20,8 @@ export interface SessionWriterOptions {
 export function createSessionWriter(
   o: SessionWriterOptions,
 ): (req: IncomingMessage, res: ServerResponse, id: SessionId, record: SessionRecord) => Promise<void> {
-  // One for all: each instance listens to the store for as long as that lives.
-  const handler = middleware(o)
+  // One for all: each instance listens to the store for as long as that lives. Loaded by the first who signs in.
+  const late = createLate(() => middleware(o))
   return async (req, res, id, record) => {
     const { cookie: planted } = req.headers
     delete req.headers.cookie
@@ -28,8 +29,8 @@ export function createSessionWriter(
     // loopback, where browsers take a Secure cookie over http too.
     Object.defineProperty(req, 'secure', { value: true, configurable: true })
     Object.defineProperty(req, NEW_ID, { value: id })
-    await run(handler, req, res)
-    const writable = req as IncomingMessage & { session: session.Session & { bff?: SessionRecord } }
+    await run(await late.load(), req, res)
+    const writable = req as IncomingMessage & { session: Session & { bff?: SessionRecord } }
     writable.session.bff = record
     await new Promise<void>((resolve, reject) => {
       writable.session.save((e: unknown) => {
@@ -48,12 +49,13 @@ export function createSessionWriter(
 
 const NEW_ID = Symbol('new session id')
 
-function middleware(o: SessionWriterOptions): RequestHandler {
+async function middleware(o: SessionWriterOptions): Promise<RequestHandler> {
+  const { default: session } = await import('express-session')
   const { cookieName, cookieDomain, sameSite } = o.settings
   return session({
     name: cookieName,
     secret: [...o.signingKeys],
-    store: o.store,
+    store: await o.store(),
     genid: (req) => (req as unknown as { readonly [NEW_ID]: SessionId })[NEW_ID],
     resave: false,
     // With it the end of the response writes nothing more: what save() wrote counts as saved. So the record is written once.

@@ -1,6 +1,7 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { memoize } from '../memo.ts'
+import { STATUS_CODES } from '../node-http.ts'
 import type { Answer, Maybe, RawRequest } from '../types.ts'
 import { NONE, indexLines } from './header-lines.ts'
 

@@ -1,5 +1,7 @@
 import type { Claims, EpochMs } from '../types.ts'
 
+/** How far another machine's clock may be off. */
+export const CLOCK_TOLERANCE_S = 30
 /**
  * A provider judges `max_age` when it is asked, we when its answer is here: so much may lie between. Nothing but the
  * answer to a sign-in is judged with it.

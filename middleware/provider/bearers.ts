@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { BearerIssuer } from '../../config/types.ts'
 import type { Bearers, BearerVerdict, Claims, EpochMs, Maybe, Secret } from '../types.ts'
+import { CLOCK_TOLERANCE_S } from './auth-age.ts'
 import { createBearerVerifier, type BearerVerifier } from './bearer-issuer.ts'
 import { ProviderRejected, ProviderUnavailable } from './errors.ts'
-import { CLOCK_TOLERANCE_S } from './keys.ts'
 import type { ProviderOptions } from './types.ts'
 
 const MOST = 5_000

@@ -9,6 +9,7 @@ import {
   type RemoteJWKSet,
 } from 'jose'
 import type { ServerMetadata } from 'openid-client'
+import { CLOCK_TOLERANCE_S } from './auth-age.ts'
 import { recordingFetch } from './exchange.ts'
 import type { Fetch } from './types.ts'
 
@@ -29,8 +30,6 @@ const ASYMMETRIC = [
   'ML-DSA-65',
   'ML-DSA-87',
 ]
-/** How far another machine's clock may be off. */
-export const CLOCK_TOLERANCE_S = 30
 
 export interface Keys {
   readonly uri: string

@@ -1,10 +1,4 @@
-import { verifyAccessToken } from './access-token.ts'
-import { authorizationUrl } from './authorize.ts'
-import { endSessionUrl, introspect, revoke, userinfo } from './calls.ts'
 import { createConnection } from './connection.ts'
-import { verifyLogoutToken } from './logout-token.ts'
-import { redeem } from './redeem.ts'
-import { tokenRequest } from './token-request.ts'
 import type { Provider, ProviderOptions, ProviderState } from './types.ts'
 
 /**
@@ -39,7 +33,7 @@ export function createProvider(o: ProviderOptions): Provider {
     })
   }
   const c = createConnection(o, tell)
-  const telling = async <T>(work: Promise<T>): Promise<T> => work.finally(tell)
+  const telling = async <T>(work: () => Promise<T>): Promise<T> => work().finally(tell)
 
   return {
     settings: o.settings,
@@ -51,7 +45,7 @@ export function createProvider(o: ProviderOptions): Provider {
       return look()
     },
     issuer: () => c.metadata.current()?.issuer ?? o.settings.issuer.href,
-    authorizationUrl: (r) => authorizationUrl(c, r),
+    authorizationUrl: async (r) => (await c.protocol()).authorizationUrl(c, r),
     announcesIss: async () => (await c.metadata.get()).authorization_response_iss_parameter_supported === true,
     checkCallbackIssuer: async (query) => {
       const md = await c.metadata.get()
@@ -59,14 +53,14 @@ export function createProvider(o: ProviderOptions): Provider {
       if (iss.length === 0) return md.authorization_response_iss_parameter_supported === true ? 'missing' : 'ok'
       return iss.length === 1 && iss[0] === md.issuer ? 'ok' : 'foreign'
     },
-    redeem: (r) => telling(redeem(c, r)),
-    tokenRequest: (params, options = {}) => telling(tokenRequest(c, params, options)),
-    revoke: (token, hint = 'refresh_token') => revoke(c, token, hint),
-    endSessionUrl: (r) => endSessionUrl(c, r),
-    introspect: (token, client) => introspect(c, token, client),
-    userinfo: (token, sub) => userinfo(c, token, sub),
-    verifyLogoutToken: (jwt) => verifyLogoutToken(c, jwt),
-    verifyAccessToken: (jwt, audience) => verifyAccessToken(c, jwt, audience),
+    redeem: (r) => telling(async () => (await c.protocol()).redeem(c, r)),
+    tokenRequest: (params, options = {}) => telling(async () => (await c.protocol()).tokenRequest(c, params, options)),
+    revoke: async (token, hint = 'refresh_token') => (await c.protocol()).revoke(c, token, hint),
+    endSessionUrl: async (r) => (await c.protocol()).endSessionUrl(c, r),
+    introspect: async (token, client) => (await c.protocol()).introspect(c, token, client),
+    userinfo: async (token, sub) => (await c.protocol()).userinfo(c, token, sub),
+    verifyLogoutToken: async (jwt) => (await c.protocol()).verifyLogoutToken(c, jwt),
+    verifyAccessToken: async (jwt, audience) => (await c.protocol()).verifyAccessToken(c, jwt, audience),
     close: () => c.metadata.close(),
   }
 }

@@ -45,7 +45,7 @@ export interface LeaseGrant {
  */
 export interface SessionBackend {
   /** express-session's store, which writes the record once. It refuses a record whose session has no state, or has ended. */
-  readonly expressStore: Store
+  readonly expressStore: () => Promise<Store>
   open(id: SessionId, s: NewStored): Promise<void>
   /**
    * What is known of a session without reading it whole: the cheap question behind every warm request. 'unknown': ask

@@ -31,7 +31,7 @@ export interface Stores {
   readonly sessions: SessionStore
   readonly vault: TokenVault
   readonly leases: Leases
-  readonly expressStore: Store
+  readonly expressStore: () => Promise<Store>
   close(): Promise<void>
 }
 

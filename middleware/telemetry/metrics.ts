@@ -1,4 +1,4 @@
-import { Counter, Gauge, type Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { createLate } from '../late.ts'
 import type { BffEvent } from '../types.ts'
 
 export interface Metrics {
@@ -6,143 +6,145 @@ export interface Metrics {
   decision(mouth: string, outcome: string, code: string, seconds: number): void
   readonly setStoreUp: (up: boolean) => void
   readonly setProviderUp: (provider: string, up: boolean) => void
+  /** Begins to measure the process itself. Never rejects. */
+  readonly load: () => Promise<void>
   text(): Promise<string>
   readonly contentType: string
 }
 
-interface DecisionLabels {
-  readonly mouth: string
-  readonly outcome: string
-  readonly code: string
+/** What was counted and measured, until prom-client is told: hashing the labels of every check costs more than counting it. */
+export interface Tally {
+  readonly decisions: ReturnType<typeof createDecisions>
+  readonly refreshes: Counts
+  readonly ended: Counts
+  readonly logins: Counts
+  readonly rejected: Counts
+  readonly durations: Durations
+  /** As last seen; undefined until then. */
+  storeUp: boolean | undefined
+  readonly providersUp: Map<string, boolean>
 }
 
-/** Prometheus metrics, in a registry of their own so that two services in one process do not meet. */
+/** Prometheus metrics. Counting needs no library; prom-client, which writes them, is loaded when the listeners are up. */
 export function createMetrics(): Metrics {
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  const registers = [registry]
-  const waiting: { readonly labels: DecisionLabels; n: number }[] = []
-  new Counter({
-    name: 'bff_decisions_total',
-    help: 'Decisions by mouth, outcome and code',
-    labelNames: ['mouth', 'outcome', 'code'],
-    registers,
-    // Counted in a list and handed over when somebody asks: hashing the labels of every check costs more than counting it.
-    collect() {
-      for (const { labels, n } of waiting) this.inc({ ...labels }, n)
-      waiting.length = 0
-    },
-  })
-  const observeDuration = createDurations(registry)
-  const refreshes = new Counter({
-    name: 'bff_token_refreshes_total',
-    help: 'Calls for a service token',
-    labelNames: ['strategy', 'result'],
-    registers,
-  })
-  const ended = new Counter({
-    name: 'bff_sessions_ended_total',
-    help: 'Sessions ended, by reason',
-    labelNames: ['reason'],
-    registers,
-  })
-  const logins = new Counter({
-    name: 'bff_logins_total',
-    help: 'Sign-ins by result',
-    labelNames: ['result'],
-    registers,
-  })
-  const rejected = new Counter({
-    name: 'bff_upstream_rejected_tokens_total',
-    help: '401 answers of an upstream in spite of a token',
-    labelNames: ['service'],
-    registers,
-  })
-  const storeUp = new Gauge({ name: 'bff_store_up', help: '1 while the session store answers', registers })
-  const providerUp = new Gauge({
-    name: 'bff_provider_up',
-    help: '1 while the provider answers',
-    labelNames: ['provider'],
-    registers,
-  })
+  const tally: Tally = {
+    decisions: createDecisions(),
+    refreshes: createCounts(),
+    ended: createCounts(),
+    logins: createCounts(),
+    rejected: createCounts(),
+    durations: createDurations(),
+    storeUp: undefined,
+    providersUp: new Map(),
+  }
+  const registry = createLate(async () => (await import('./registry.ts')).createRegistry(tally))
   const text = (v: unknown): string => (typeof v === 'string' ? v : 'unknown')
   return {
     observe: (e) => {
       const f = e.fields ?? {}
       switch (e.name) {
         case 'token_refresh':
-          refreshes.inc({ strategy: text(f['strategy']), result: text(f['result']) })
+          tally.refreshes.add(text(f['strategy']), text(f['result']))
           break
         case 'session_ended':
-          ended.inc({ reason: text(f['reason']) })
+          tally.ended.add(text(f['reason']))
           break
         case 'login_ok':
-          logins.inc({ result: 'ok' })
+          tally.logins.add('ok')
           break
         case 'login_failed':
-          logins.inc({ result: text(f['code']) })
+          tally.logins.add(text(f['code']))
           break
         case 'upstream_rejected_token':
-          rejected.inc({ service: text(f['service']) })
+          tally.rejected.add(text(f['service']))
           break
         case 'store_down':
         case 'store_up':
-          storeUp.set(e.name === 'store_up' ? 1 : 0)
+          tally.storeUp = e.name === 'store_up'
           break
         case 'provider_down':
         case 'provider_up':
-          providerUp.set({ provider: text(f['provider']) }, e.name === 'provider_up' ? 1 : 0)
+          tally.providersUp.set(text(f['provider']), e.name === 'provider_up')
           break
       }
     },
     decision: (mouth, outcome, code, seconds) => {
-      const seen = waiting.find(
-        (w) => w.labels.code === code && w.labels.outcome === outcome && w.labels.mouth === mouth,
-      )
-      if (seen === undefined) waiting.push({ labels: { mouth, outcome, code }, n: 1 })
-      else seen.n += 1
-      observeDuration(seconds)
+      tally.decisions.add(mouth, outcome, code)
+      tally.durations.add(seconds)
     },
-    setStoreUp: (up) => storeUp.set(up ? 1 : 0),
-    setProviderUp: (provider, up) => providerUp.set({ provider }, up ? 1 : 0),
-    text: () => registry.metrics(),
-    contentType: registry.contentType,
+    setStoreUp: (up) => (tally.storeUp = up),
+    setProviderUp: (provider, up) => tally.providersUp.set(provider, up),
+    load: () =>
+      registry.load().then(
+        () => undefined,
+        () => undefined,
+      ),
+    text: async () => (await registry.load()).metrics(),
+    contentType: 'text/plain; version=0.0.4; charset=utf-8',
   }
 }
 
-const BUCKETS_S = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+/** How often each thing came since it was last told, by the values of its labels. */
+export interface Counts {
+  readonly add: (...labels: readonly string[]) => void
+  /** Hands over what was counted, and forgets it. */
+  readonly take: (f: (labels: readonly string[], n: number) => void) => void
+}
 
-/**
- * The histogram of decisions. It is counted in an array, since the library's `observe` costs a twentieth of a warm check,
- * and told in the library's form when somebody asks.
- */
-function createDurations(registry: Registry): (seconds: number) => void {
-  const name = 'bff_decision_duration_seconds'
+function createCounts(): Counts {
+  const waiting = new Map<string, { readonly labels: readonly string[]; n: number }>()
+  return {
+    add: (...labels) => {
+      const key = labels.join('|')
+      const seen = waiting.get(key)
+      if (seen === undefined) waiting.set(key, { labels, n: 1 })
+      else seen.n += 1
+    },
+    take: (f) => {
+      for (const { labels, n } of waiting.values()) f(labels, n)
+      waiting.clear()
+    },
+  }
+}
+
+/** The same for every check: a few kinds of decisions in a list, since a key made of their labels would be a new text each time. */
+function createDecisions() {
+  const waiting: { readonly mouth: string; readonly outcome: string; readonly code: string; n: number }[] = []
+  const take: Counts['take'] = (f) => {
+    for (const { mouth, outcome, code, n } of waiting) f([mouth, outcome, code], n)
+    waiting.length = 0
+  }
+  return {
+    add: (mouth: string, outcome: string, code: string): void => {
+      const seen = waiting.find((w) => w.code === code && w.outcome === outcome && w.mouth === mouth)
+      if (seen === undefined) waiting.push({ mouth, outcome, code, n: 1 })
+      else seen.n += 1
+    },
+    take,
+  }
+}
+
+export const BUCKETS_S = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+
+/** A histogram's numbers. The library's `observe` costs a twentieth of a warm check. */
+export interface Durations {
+  readonly add: (seconds: number) => void
+  /** How many were no longer than each of {@link BUCKETS_S}, and were longer than all; each alone. */
+  readonly counts: Float64Array
+  readonly sum: () => number
+}
+
+function createDurations(): Durations {
   const counts = new Float64Array(BUCKETS_S.length + 1)
   let sum = 0
-  const told: () => Promise<object> = async () => {
-    let total = 0
-    const values = [...counts].map((n, i) => {
-      total += n
-      return { metricName: `${name}_bucket`, labels: { le: BUCKETS_S[i] ?? '+Inf' }, value: total }
-    })
-    return {
-      name,
-      help: 'Time from facts to decision',
-      type: 'histogram',
-      aggregator: 'sum',
-      values: [
-        ...values,
-        { metricName: `${name}_sum`, labels: {}, value: sum },
-        { metricName: `${name}_count`, labels: {}, value: total },
-      ],
-    }
-  }
-  registry.registerMetric({ name, get: told } as unknown as Histogram)
-  return (seconds) => {
-    let i = 0
-    while (i < BUCKETS_S.length && seconds > (BUCKETS_S[i] ?? 0)) i++
-    counts[i] = (counts[i] ?? 0) + 1
-    sum += seconds
+  return {
+    add: (seconds) => {
+      let i = 0
+      while (i < BUCKETS_S.length && seconds > (BUCKETS_S[i] ?? 0)) i++
+      counts[i] = (counts[i] ?? 0) + 1
+      sum += seconds
+    },
+    counts,
+    sum: () => sum,
   }
 }

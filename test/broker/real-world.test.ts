@@ -143,9 +143,10 @@ describe('a real provider that rotates and kills on reuse, and a real store', ()
         },
       ],
     })
+    const saved = await stores.expressStore()
     await new Promise<void>((resolve, reject) => {
       const cookie = { originalMaxAge: null } as never
-      stores.expressStore.set(name, { cookie, bff: record }, (e: unknown) =>
+      saved.set(name, { cookie, bff: record }, (e: unknown) =>
         e === undefined || e === null ? resolve() : reject(new Error('not saved', { cause: e })),
       )
     })

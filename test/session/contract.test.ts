@@ -64,10 +64,11 @@ function fresh(id: SessionId, sub = 'alice-the-subject'): NewSession {
   }
 }
 
-const save = (s: Stores, id: SessionId, n: NewSession): Promise<void> => {
+const save = async (s: Stores, id: SessionId, n: NewSession): Promise<void> => {
   const cookie = new session.Cookie()
+  const store = await s.expressStore()
   return new Promise((resolve, reject) => {
-    s.expressStore.set(id, { cookie, bff: n.record }, (e: unknown) => {
+    store.set(id, { cookie, bff: n.record }, (e: unknown) => {
       if (e instanceof Error) reject(e)
       else resolve()
     })

@@ -166,8 +166,9 @@ test('a session of a release too far ahead is nobody here, told once, and stays 
     assert.equal(db.prepare('SELECT count(*) AS n FROM sessions').get()?.['n'], 2)
     // The record as express-session asks for it: malformed is none, not an exception.
     db.prepare('UPDATE sessions SET record = ? WHERE id = ?').run(sealer.seal('{"cookie":', 'record', ahead), ahead)
+    const store = await stores.expressStore()
     const got = await new Promise((resolve, reject) => {
-      stores.expressStore.get(ahead, (e: unknown, data) => (e instanceof Error ? reject(e) : resolve(data)))
+      store.get(ahead, (e: unknown, data) => (e instanceof Error ? reject(e) : resolve(data)))
     })
     assert.equal(got, null)
   } finally {

@@ -77,9 +77,10 @@ export async function create(s: Stores, over: Partial<SessionRecord> = {}): Prom
   return id
 }
 
-export function saveRecord(s: Stores, id: SessionId, record: SessionRecord): Promise<void> {
+export async function saveRecord(s: Stores, id: SessionId, record: SessionRecord): Promise<void> {
+  const store = await s.expressStore()
   return new Promise((resolve, reject) => {
-    s.expressStore.set(id, { cookie: new session.Cookie(), bff: record }, (e: unknown) =>
+    store.set(id, { cookie: new session.Cookie(), bff: record }, (e: unknown) =>
       e instanceof Error ? reject(e) : resolve(),
     )
   })

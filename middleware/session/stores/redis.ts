@@ -1,4 +1,3 @@
-import { RedisStore } from 'connect-redis'
 import type { Store } from 'express-session'
 import type { StoreTls } from '../../../config/types.ts'
 import {
@@ -169,7 +168,7 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
   const runEnd = (id: SessionId, reason: EndReason): Promise<unknown> =>
     run(lua.END, [...pair(id), names.fence(id), names.lease(id), names.ended(id)], reason, TOMBSTONE_MS)
   const backend: SessionBackend = {
-    expressStore: expressStore(link, call, names, o.seal),
+    expressStore: () => expressStore(link, call, names, o.seal),
     open: async (id, s) => {
       const fields = {
         v: '1',
@@ -285,7 +284,8 @@ export function openRedis(o: RedisOptions): { readonly backend: SessionBackend; 
 }
 
 /** connect-redis writes the record; its commands go through our guard, which seals, and refuses a session that has ended. */
-function expressStore(link: RedisLink, call: Call, names: KeyNames, seal: RecordSeal): Store {
+async function expressStore(link: RedisLink, call: Call, names: KeyNames, seal: RecordSeal): Promise<Store> {
+  const { RedisStore } = await import('connect-redis')
   const idOf = (key: string): SessionId => key.slice(names.record('' as SessionId).length) as SessionId
   const client = {
     get: async (key: string) => {

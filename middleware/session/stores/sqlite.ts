@@ -11,7 +11,6 @@ import {
 import type { LeaseGrant, RecordSeal, SessionBackend } from '../backend.ts'
 import { tellOutages, type OutageKind } from './outages.ts'
 import { createEndedFeed } from './sqlite-ended.ts'
-import { SqliteExpressStore } from './sqlite-express-store.ts'
 import { isLocked, LOCK_WAIT_MS, openSqliteFile, watchFileOf } from './sqlite-file.ts'
 import { insert, prepare, read, remove, transaction } from './sqlite-statements.ts'
 import { startSweeper } from './sqlite-sweep.ts'
@@ -132,7 +131,10 @@ export function openSqlite(o: SqliteOptions): SessionBackend {
   }
 
   return {
-    expressStore: new SqliteExpressStore({ sql: () => sql, guard, seal: o.seal }),
+    expressStore: async () => {
+      const { SqliteExpressStore } = await import('./sqlite-express-store.ts')
+      return new SqliteExpressStore({ sql: () => sql, guard, seal: o.seal })
+    },
     open: async (id, s) => guard('write', () => transaction(db, () => insert(sql, id, s))),
     peek: (id) =>
       guard('read', () => {

@@ -111,8 +111,9 @@ function writeStored(pipe: Pipe, prefix: string, id: SessionId, s: NewStored, re
 /** As the product writes it at a sign-in. */
 export async function throughStore(stores: Stores, id: SessionId, s: NewSession): Promise<void> {
   await stores.sessions.open(id, s)
+  const store = await stores.expressStore()
   await new Promise<void>((resolve, reject) =>
-    stores.expressStore.set(id, { cookie: COOKIE, bff: s.record } as never, (e: unknown) =>
+    store.set(id, { cookie: COOKIE, bff: s.record } as never, (e: unknown) =>
       e === undefined || e === null ? resolve() : reject(e instanceof Error ? e : new Error('not saved')),
     ),
   )
