@@ -27,22 +27,22 @@ export async function serve(dir: string, env: NodeJS.ProcessEnv): Promise<number
     process.stderr.write(`traefik-bff: cannot start: ${explain(e)}\n`)
     return 1
   }
-  // Said at every level: scripts wait for it.
+  const again = (): void => reload(dir, env, app, telemetry)
+  process.on('SIGHUP', again)
+  const { first, hurry } = signals()
+  // Said at every level: scripts wait for it, and may signal at once.
   if (telemetry.log.isLevelEnabled('info')) telemetry.log.info({ listeners: app.listeners }, 'traefik-bff ready')
   else
     process.stdout.write(
       `${JSON.stringify({ level: 'info', time: new Date().toISOString(), listeners: app.listeners, msg: 'traefik-bff ready' })}\n`,
     )
   const files = ['settings.yaml', 'routes.yaml'].map((f) => join(dir, f))
-  const again = (): void => reload(dir, env, app, telemetry)
   for (const file of files)
     watchFile(
       file,
       { interval: POLL_MS, persistent: false },
       (now, before) => now.mtimeMs !== before.mtimeMs && again(),
     )
-  process.on('SIGHUP', again)
-  const { first, hurry } = signals()
   const signal = await first
   for (const file of files) unwatchFile(file)
   await app.stop({ atOnce: signal === 'SIGINT', hurry })

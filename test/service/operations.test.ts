@@ -270,6 +270,35 @@ describe('the process', () => {
     }
   })
 
+  test('whoever waits for the ready line may signal at once: SIGHUP reloads and SIGTERM ends with 0', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'bff-at-once-'))
+    const { port } = await write(dir)
+    // Within the very write of the line, which no other process could hit.
+    const atOnce = `
+      import fs from 'node:fs'
+      import { syncBuiltinESMExports } from 'node:module'
+      for (const name of ['write', 'writeSync']) {
+        const write = fs[name]
+        fs[name] = (...args) => {
+          const done = write(...args)
+          if (String(args[1]).includes('traefik-bff ready'))
+            for (const signal of ['SIGHUP', 'SIGTERM']) process.kill(process.pid, signal)
+          return done
+        }
+      }
+      syncBuiltinESMExports()`
+    const preload = `data:text/javascript,${encodeURIComponent(atOnce)}`
+    try {
+      const service = start(process.execPath, ['--import', preload, CLI, 'serve', '--config', dir])
+      assert.equal(await service.exited, '0')
+      assert.match(service.output(), /"msg":"config_reloaded"/)
+      assert.match(service.output(), /"msg":"stopped"/)
+      await assert.rejects(get(`http://127.0.0.1:${port}/auth/health`))
+    } finally {
+      rmSync(dir, { recursive: true, force: true })
+    }
+  })
+
   test('a broken config stops the start with every fault, its file and line, exit 1 and no stack trace', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bff-faults-'))
     try {
