@@ -34,7 +34,8 @@ const SHORT_BYTES = 4096
 
 /** Forwards one request: the client gets the upstream's answer, or is told why there is none. */
 export function forward(req: IncomingMessage, res: ServerResponse, verdict: Forward, cx: ForwardContext): void {
-  new Try(req, res, verdict, cx, true).begin()
+  // Left while the decision was made: its end will not be told again.
+  if (!res.destroyed) new Try(req, res, verdict, cx, true).begin()
 }
 
 type State =

@@ -212,6 +212,28 @@ describe('a connection that its upstream closes', () => {
     })
 })
 
+describe('what an upstream says unasked is no answer to anybody', () => {
+  const STOLEN = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen'
+  for (const [when, say] of Object.entries({
+    'right behind its answer': (socket: Socket) => socket.write(OK + STOLEN),
+    'a little later': (socket: Socket) => socket.write(OK, () => setImmediate(() => socket.write(STOLEN))),
+  }))
+    test(when, async () => {
+      await inEngine(
+        (socket, all) => {
+          if (all.endsWith('\r\n\r\n')) say(socket)
+        },
+        async (engine, script) => {
+          for (let i = 1; i <= 5; i++) {
+            const got = await sendBytes(engine.port, `GET / HTTP/1.1\r\n${HEAD}\r\n`)
+            assert.match(got, /^HTTP\/1\.1 200 [^]*ok$/)
+            await until('the end of its connection', async () => script.sockets.size === 0)
+          }
+        },
+      )
+    })
+})
+
 describe('a body', () => {
   test('that nobody takes, since the upstream is down, gets its sender an answer all the same', async () => {
     const engine = await startEngine('http://127.0.0.1:1')
@@ -286,6 +308,25 @@ test('a client that leaves while its request waits for a connection is forgotten
       assert.ok(!script.got.join('').includes('/leaves'))
     },
     { limits: { maxSocketsPerUpstream: 1 } },
+  )
+})
+
+test('a client that leaves while it is decided upon is forgotten', async () => {
+  let decided: () => void = () => undefined
+  const asked = new Promise<void>((resolve) => (decided = resolve))
+  await inEngine(
+    answering(OK),
+    async (engine, script) => {
+      const leaves = connect(engine.port, '127.0.0.1')
+      leaves.write(`GET /leaves HTTP/1.1\r\n${HEAD}\r\n`)
+      await until('it is there', async () => engine.proxy.stats().requests === 1)
+      leaves.destroy()
+      await until('its end', async () => engine.proxy.stats().requests === 0)
+      decided()
+      assert.match(await sendBytes(engine.port, `GET /stays HTTP/1.1\r\n${HEAD}\r\n`), /^HTTP\/1\.1 200 /)
+      assert.ok(!script.got.join('').includes('/leaves'))
+    },
+    { decide: (forward) => asked.then(() => forward) },
   )
 })
 
