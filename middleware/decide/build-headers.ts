@@ -7,7 +7,7 @@ export function buildHeaders(c: Context, deps: DecideDeps): Decision | undefined
   if (route === undefined || principal === undefined) return undefined
   const identity = deps.identityHeaders(principal, route.service, facts.correlationId)
   const set: Allow['set'] =
-    token === undefined ? identity : [...identity, ['Authorization', `Bearer ${token.value.reveal()}`]]
+    token === undefined ? identity : identity.concat([['Authorization', `Bearer ${token.value.reveal()}`]])
   const allow: Allow = {
     kind: 'allow',
     principal,

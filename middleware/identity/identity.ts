@@ -7,6 +7,8 @@ import { headerValue, joinList } from './header-value.ts'
 
 type Pair = readonly [name: string, value: string]
 
+const NONE: readonly Pair[] = []
+
 /**
  * Identity headers for one upstream, by the preset, the claim map and the service's own list (R4, R23). What cannot be said
  * safely is not said: Traefik deletes what we omit. The result depends on the session's version and the service alone, so
@@ -21,7 +23,7 @@ export function createIdentity(settings: Settings, emit: Emit, assertion?: Asser
   }
   const signed = (who: Who, service: string | undefined): readonly Pair[] =>
     assertion === undefined || !wantedHeaders(settings, service)(ASSERTION_HEADER)
-      ? []
+      ? NONE
       : [[ASSERTION_HEADER, assertion(who, service)]]
   const keep = (who: Who, state: SessionState, service: string | undefined): readonly Pair[] => {
     const pairs = make(who, service)
@@ -36,7 +38,7 @@ export function createIdentity(settings: Settings, emit: Emit, assertion?: Asser
     const state = who.session?.state
     const pairs =
       state === undefined ? make(who, service) : (kept.get(state)?.get(service) ?? keep(who, state, service))
-    return assertion === undefined ? [...pairs, correlation] : [...pairs, ...signed(who, service), correlation]
+    return pairs.concat(signed(who, service), [correlation])
   }
 }
 

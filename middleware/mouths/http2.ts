@@ -48,7 +48,8 @@ class StreamRequest implements RawRequest {
   /** `:authority` is the Host; a field beside it must say the same, and one that does not stays a second value (§8.3.1). */
   private hosts(fields: readonly string[]): readonly string[] {
     const { authority } = this
-    return authority === undefined ? fields : [authority, ...fields.filter((h) => h !== authority)]
+    if (authority === undefined) return fields
+    return fields.length === 0 ? [authority] : [authority, ...fields.filter((h) => h !== authority)]
   }
 }
 

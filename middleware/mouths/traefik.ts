@@ -113,8 +113,11 @@ function readPin(target: string, now: Generation): { readonly service?: string; 
   return { service }
 }
 
-const NO_STORE = ['Cache-Control', 'no-store'] as const
-const NO_BODY = ['Content-Length', '0'] as const
+const ALWAYS: Answer['headers'] = [
+  ['Cache-Control', 'no-store'],
+  ['Content-Length', '0'],
+]
+const NOTHING: Answer['headers'] = []
 
 /**
  * The yes in header mode: 200 without a body, one value per header. Traefik deletes the client's copy of every listed header
@@ -122,8 +125,8 @@ const NO_BODY = ['Content-Length', '0'] as const
  * pass. An omitted Cookie means none: what is left after taking ours out is said.
  */
 export function answerTraefikYes(d: Allow, f: RequestFacts): Answer {
-  const headers: (readonly [string, string])[] = [...d.set, NO_STORE, NO_BODY]
-  if (f.cookiesForUpstream !== '') headers.push(['Cookie', f.cookiesForUpstream])
-  if (f.authorization !== undefined && passesAuthorization(d)) headers.push(['Authorization', f.authorization])
-  return { status: 200, headers }
+  const cookie = f.cookiesForUpstream === '' ? NOTHING : [['Cookie', f.cookiesForUpstream] as const]
+  const passed = f.authorization !== undefined && passesAuthorization(d)
+  const authorization = passed ? [['Authorization', f.authorization] as const] : NOTHING
+  return { status: 200, headers: d.set.concat(cookie, authorization, ALWAYS) }
 }
