@@ -73,7 +73,7 @@ export function correlationId(raw: RawRequest, random: (bytes: number) => Uint8A
 type Random = (bytes: number) => Uint8Array
 
 const ID_BYTES = 16
-const IDS = 64
+const IDS = 256
 const pools = new WeakMap<Random, { readonly hex: string; at: number }>()
 
 /** Made many at a time: to ask for the bytes of one and spell them costs as much as to read the whole request. */
