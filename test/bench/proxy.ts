@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- proxy [rounds]`: our proxy mode against the library it is made with (http-proxy, which is httpxy) and
+ * `npm run bench -- proxy [rounds]`: our proxy mode against http-proxy (which is httpxy; ours carries WebSockets with it) and
  * against nginx, before the same tiny upstream in a process of its own. A ladder says what each part of ours costs: the
  * library, our forwarding with a fixed verdict, the whole service with a public route, with session and token.
  */
