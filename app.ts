@@ -108,9 +108,13 @@ export async function openApp(o: AppOptions): Promise<App> {
   }
   // What no check waits for. One after another, each in a turn of its own: checks are answered in between.
   const beginRest = async (): Promise<void> => {
-    current.begin()
     const proxied = current.generation.settings.routes.some((r) => r.upstreamPath !== undefined)
-    const parts = [current.endpoints.load, ...(proxied ? [proxy.load] : []), telemetry.metrics.load]
+    const parts = [
+      () => current.begin(),
+      () => current.endpoints.load(),
+      ...(proxied ? [proxy.load] : []),
+      telemetry.metrics.load,
+    ]
     for (const load of parts) {
       await nextTurn()
       if (draining) return

@@ -8,6 +8,7 @@ import type { WriteSession } from './middleware/endpoints/express-app.ts'
 import type { AssertionKey } from './middleware/identity/assertion-keys.ts'
 import { createAssertion } from './middleware/identity/assertion.ts'
 import { createIdentity } from './middleware/identity/identity.ts'
+import { nextTurn } from './middleware/late.ts'
 import { callbackPathOf } from './middleware/login/addresses.ts'
 import type { LoginDeps } from './middleware/login/deps.ts'
 import type { Ender } from './middleware/login/end.ts'
@@ -64,8 +65,8 @@ export interface Composed {
   readonly endpoints: BrowserEndpoints
   readonly verdict: ReturnType<typeof createVerdict>
   readonly proxyErrors: ReturnType<typeof createProxyErrors>
-  /** Asks the providers. Once somebody was told that the listeners are up: no check waits for it. */
-  begin(): void
+  /** Asks the providers. Once somebody was told that the listeners are up: no check waits for it. Never rejects. */
+  begin(): Promise<void>
   close(): void
 }
 
@@ -130,6 +131,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     observe: (mouth, d, started) => observe(long, mouth, d, started),
   }
   const endpoints = createBrowserEndpoints(login, long.writeSession, enabled ? jwks(long.assertionKeys) : undefined)
+  let closed = false
   return {
     generation,
     providers,
@@ -140,7 +142,11 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
     verdict: createVerdict(verifyDeps),
     proxyErrors: createProxyErrors(verifyDeps),
     endpoints,
-    begin: () => {
+    begin: async () => {
+      // A provider that cannot be asked says so when it is.
+      for (const p of providers.values()) await p.load().catch(() => undefined)
+      await nextTurn()
+      if (closed) return
       // Asked for now, so that an outage shows at once; nobody waits for it.
       for (const [name, p] of providers) {
         const ready = p.ready()
@@ -153,6 +159,7 @@ export function compose(n: number, settings: Settings, long: LongLived, before: 
       }
     },
     close: () => {
+      closed = true
       for (const p of providers.values()) p.close()
       bearers.close()
     },

@@ -40,6 +40,9 @@ export function createProvider(o: ProviderOptions): Provider {
     ready: async () => {
       await c.metadata.get()
     },
+    load: async () => {
+      await c.protocol()
+    },
     state: () => {
       tell()
       return look()

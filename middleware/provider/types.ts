@@ -149,6 +149,8 @@ export interface Provider {
   readonly settings: ProviderSettings
   /** Resolves once the metadata is there. The service starts without it; recovery goes on in the background. */
   ready(): Promise<void>
+  /** Loads what speaks with it, ahead of whoever will. */
+  load(): Promise<void>
   /** Never throws, never waits. */
   state(): ProviderState
   /** As the provider writes itself; before discovery, as configured. */
