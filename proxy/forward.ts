@@ -30,6 +30,7 @@ export function bugOf(e: unknown): Parameters<ProxyDeps['emit']>[0] {
 /** How much of a rejected answer is read away so that its connection can serve the next request. */
 const DISCARD_BYTES = 65_536
 
+/** A body that is worth to be copied, if that saves a write. */
 const SHORT_BYTES = 4096
 
 /** Forwards one request: the client gets the upstream's answer, or is told why there is none. */
@@ -157,15 +158,9 @@ class Try implements Dispatcher.DispatchHandler {
       this.#earlyEnd = trailers
       return
     }
-    const passed = this.#state === 'passing'
+    if (this.#state === 'passing' && !this.#res.destroyed) this.#end(trailers)
+    // Only now: what is thrown before comes back as an error, and cuts.
     this.#state = 'over'
-    if (!passed || this.#res.destroyed) return
-    if (Object.keys(trailers).length > 0) addTrailers(this.#res, trailers)
-    const held = this.#held
-    if (held === undefined) this.#res.end()
-    // A short body as text goes out in one piece with the head, which is cheaper than two.
-    else if (held.length <= SHORT_BYTES) this.#res.end(held.toString('latin1'), 'latin1')
-    else this.#res.end(held)
   }
 
   onResponseError(_controller: Controller | null, e: Error): void {
@@ -306,6 +301,15 @@ class Try implements Dispatcher.DispatchHandler {
     if (res.destroyed || res.write(chunk) || controller.paused) return
     controller.pause()
     res.once('drain', () => controller.resume())
+  }
+
+  #end(trailers: Parsed): void {
+    const [res, held] = [this.#res, this.#held]
+    if (Object.keys(trailers).length > 0) addTrailers(res, trailers)
+    if (held === undefined) res.end()
+    // As text it goes out in one piece with the head, which is cheaper than two.
+    else if (held.length <= SHORT_BYTES) res.end(held.toString('latin1'), 'latin1')
+    else res.end(held)
   }
 
   #keepAsStream(): void {
