@@ -61,7 +61,7 @@ await inWorld(async (w) => {
       'a check: ours / node:http, processor time',
       ratio(figures, 'ours, a check', 'node:http, does nothing')?.cpu,
       'least',
-      0.12,
+      0.25,
     ),
     ...goal(
       'proxy: ours / http-proxy alone, processor time',

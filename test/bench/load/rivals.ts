@@ -29,7 +29,7 @@ switch (kind) {
     listen((_req, res) => res.writeHead(200, { 'Content-Length': '0' }).end())
     break
   case 'bare-http2':
-    listenHttp2(String(rest[0]), String(rest[1]))
+    listenHttp2(String(rest[0]), String(rest[1]), JSON.parse(rest[2] ?? '[]') as string[])
     break
   case 'upstream':
     listen((_req, res) => res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': '2' }).end('ok'))
@@ -52,9 +52,11 @@ function listen(answer: RequestListener): void {
   server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
 }
 
-function listenHttp2(cert: string, key: string): void {
+/** @param headers of each answer, names and values in turn. */
+function listenHttp2(cert: string, key: string, headers: readonly string[]): void {
   const server = createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) })
-  server.on('stream', (stream: ServerHttp2Stream) => stream.respond({ ':status': 200 }, { endStream: true }))
+  const answer = [':status', '200', ...headers]
+  server.on('stream', (stream: ServerHttp2Stream) => stream.respond(answer, { endStream: true }))
   server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
 }
 
