@@ -96,11 +96,10 @@ function createOrigin(origin: string, most: number): Origin {
     const connection: Connection = {
       send: (request, handler) => void http.dispatch(request, handler),
       free: () => {
-        if (!all.has(connection)) return
-        const use = next()
-        if (use !== undefined) use(connection)
-        else if (free.length < MOST_FREE && !closed) free.push(connection)
-        else connection.cut()
+        // undici reads what an upstream said unasked before it uses an idle connection again, and only before that: within the
+        // answer's end it would not be idle yet.
+        if (waiting.size > 0) setImmediate(offer)
+        else offer()
       },
       cut: () => {
         if (!all.delete(connection)) return
@@ -110,6 +109,13 @@ function createOrigin(origin: string, most: number): Origin {
         const use = closed ? undefined : next()
         if (use !== undefined) use(open())
       },
+    }
+    const offer = (): void => {
+      if (!all.has(connection)) return
+      const use = next()
+      if (use !== undefined) use(connection)
+      else if (free.length < MOST_FREE && !closed) free.push(connection)
+      else connection.cut()
     }
     all.add(connection)
     return connection

@@ -11,6 +11,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { until } from '../../demo/launcher/index.ts'
 import { certs } from '../../commands/certs.ts'
 import type { ServiceToken } from '../../middleware/types.ts'
+import { createConnections } from '../../proxy/connections.ts'
 import { sendBytes } from '../support/bytes.ts'
 import { startEngine } from './engine.ts'
 
@@ -232,6 +233,46 @@ describe('what an upstream says unasked is no answer to anybody', () => {
         },
       )
     })
+})
+
+test('what an upstream says behind its answer is no answer to whoever waits for the connection', async () => {
+  const script = await startScript(answering(OK))
+  const connections = createConnections(1)
+  const base = new URL(script.url)
+  const ask = (answered: (free: () => void) => void): Promise<string> =>
+    new Promise((resolve, reject) => {
+      connections.take(base, (connection) => {
+        let text = ''
+        connection.send(
+          { method: 'GET', path: '/' },
+          {
+            onRequestStart: () => undefined,
+            onResponseStart: () => undefined,
+            onResponseData: (_, chunk) => void (text += chunk.toString()),
+            onResponseEnd: () => {
+              answered(() => connection.free())
+              resolve(text)
+            },
+            onResponseError: (_, e) => {
+              connection.cut()
+              reject(e)
+            },
+          },
+        )
+      })
+    })
+  const first = ask((free) => {
+    free()
+    // In the kernel before the next request is.
+    for (const socket of script.sockets) socket.write(OK.replace('ok', 'no'))
+  })
+  const second = ask((free) => free())
+  try {
+    assert.deepEqual(await Promise.all([first, second]), ['ok', 'ok'])
+  } finally {
+    connections.close()
+    await script.close()
+  }
 })
 
 describe('a body', () => {
