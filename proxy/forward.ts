@@ -342,9 +342,12 @@ function linesOf(raw: Controller['rawHeaders']): string[] {
   return Array.isArray(raw) ? raw.map((text) => text.toString('latin1')) : []
 }
 
-/** Early hints of the upstream. Node throws for a `Link` that it does not understand: nobody needs that one. */
+/**
+ * Early hints of the upstream. Node throws for a `Link` that it does not understand: nobody needs that one. Nor does a client
+ * that takes nothing need more of them: nothing would bound how many wait for it.
+ */
 function passHints(res: ServerResponse, link: string): void {
-  if (res.headersSent || res.destroyed) return
+  if (res.headersSent || res.destroyed || res.socket?.writableNeedDrain === true) return
   try {
     res.writeEarlyHints({ link })
   } catch {

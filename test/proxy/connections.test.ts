@@ -275,6 +275,34 @@ test('what an upstream says behind its answer is no answer to whoever waits for 
   }
 })
 
+test('hints without end do not heap up before a client that takes none', async () => {
+  const hints = `HTTP/1.1 103 Early Hints\r\nLink: </${'a'.repeat(8000)}>; rel=preload\r\n\r\n`.repeat(100)
+  let ours: Socket | undefined
+  let said = 0
+  await inEngine(
+    (socket) => {
+      const say = (): void => void socket.write(hints, () => (++said === 40 ? socket.write(OK) : say()))
+      say()
+    },
+    async (engine) => {
+      const client = connect(engine.port, '127.0.0.1').pause()
+      client.write(`GET / HTTP/1.1\r\n${HEAD}\r\n`)
+      await until('all of them', async () => said === 40)
+      assert.ok(ours !== undefined && ours.writableLength < 2_000_000, `${ours?.writableLength}`)
+      client.resume()
+      let end = ''
+      for await (const chunk of client) end = (end + String(chunk)).slice(-1000)
+      assert.match(end, /HTTP\/1\.1 200 OK\r\n[^]*ok$/)
+    },
+    {
+      decide: (forward, req) => {
+        ours = req.socket
+        return forward
+      },
+    },
+  )
+})
+
 describe('a body', () => {
   test('that nobody takes, since the upstream is down, gets its sender an answer all the same', async () => {
     const engine = await startEngine('http://127.0.0.1:1')
