@@ -43,6 +43,9 @@ export const SERVER_LIMITS = {
 /** A connection on which nothing came yet: its first request may be on its way, or a browser opened it ahead. */
 const MUTE_MS = 1000
 
+/** What a client that was said goodbye has to close its end. */
+const LINGER_MS = 5000
+
 /** An HTTP/1.1 listener. `Connection: close` on each last answer lets clients move without a request lost (RFC 9112 §9.6). */
 export function createHttpDoor(
   options: ServerOptions,
@@ -79,7 +82,14 @@ export function createHttpDoor(
     o.traffic?.seen()
     at = { since: o.clock.monoMs(), requests: 0, served: false }
     sockets.set(socket, at)
-    socket.once('close', () => sockets.delete(socket))
+    let linger: NodeJS.Timeout | undefined
+    // An answer of ours to what is no request, or to a handshake, ends our side alone: a client that leaves its own open would
+    // hold a file handle for good.
+    socket.once('finish', () => (linger = setTimeout(() => socket.destroy(), LINGER_MS).unref()))
+    socket.once('close', () => {
+      clearTimeout(linger)
+      sockets.delete(socket)
+    })
     return at
   }
   http.on('connection', admit)

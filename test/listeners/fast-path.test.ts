@@ -336,3 +336,23 @@ test('a connection that says nothing is closed, one that says half a request is 
   await Promise.all([mute, half, served].map(async (c) => c.socket.readableEnded || (await once(c.socket, 'end'))))
   assert.deepEqual([mute.by(), half.by(), served.by(), handed], [[], [], ['/served'], ['GET /half HTTP/1.1\r\n']])
 })
+
+test('a client that was told that its connection ends and keeps it open is cut', async (t) => {
+  const { door: d, port, side, gone } = await door()
+  d.http.on('upgrade', (_req, socket) => socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n'))
+  for (const said of [
+    'nonsense\r\n\r\n',
+    `GET /${'a'.repeat(20_000)} HTTP/1.1\r\n\r\n`,
+    'GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+  ]) {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const c = await client(port)
+    c.socket.write(said)
+    if (!c.socket.readableEnded) await once(c.socket, 'end')
+    assert.match(c.text(), /^HTTP\/1\.1 4/)
+    assert.ok(!side().destroyed)
+    t.mock.timers.tick(5000)
+    t.mock.timers.reset()
+    await gone()
+  }
+})
