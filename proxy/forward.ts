@@ -344,10 +344,12 @@ function linesOf(raw: Controller['rawHeaders']): string[] {
 
 /**
  * Early hints of the upstream. Node throws for a `Link` that it does not understand: nobody needs that one. Nor does a client
- * that takes nothing need more of them: nothing would bound how many wait for it.
+ * that takes nothing need more of them: nothing would bound how many wait for it. One of HTTP/1.0, which nginx is to those
+ * behind it, would take them for the answer (RFC 9110 §15.2).
  */
 function passHints(res: ServerResponse, link: string): void {
   if (res.headersSent || res.destroyed || res.socket?.writableNeedDrain === true) return
+  if (res.req.httpVersion === '1.0') return
   try {
     res.writeEarlyHints({ link })
   } catch {
@@ -355,7 +357,19 @@ function passHints(res: ServerResponse, link: string): void {
   }
 }
 
-const NO_TRAILER: ReadonlySet<string> = new Set(['authorization', 'set-cookie', 'x-bff-error'])
+/** What must not come so late: who asks, what is ours, and how the answer is framed (RFC 9110 §6.5.1). */
+const NO_TRAILER: ReadonlySet<string> = new Set([
+  'authorization',
+  'connection',
+  'content-length',
+  'host',
+  'keep-alive',
+  'set-cookie',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-bff-error',
+])
 
 function addTrailers(res: ServerResponse, trailers: Parsed): void {
   const lines = Object.entries(trailers).flatMap(([name, value]) =>

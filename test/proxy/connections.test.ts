@@ -303,6 +303,23 @@ test('hints without end do not heap up before a client that takes none', async (
   )
 })
 
+test('a client of HTTP/1.0 is sent no hints, which it would take for the answer', async () => {
+  await inEngine(answering(`HTTP/1.1 103 Early Hints\r\nLink: </x.css>; rel=preload\r\n\r\n${OK}`), async (engine) => {
+    assert.match(await sendBytes(engine.port, 'GET / HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 [^]*ok$/)
+  })
+})
+
+test('a trailer says nothing of how the answer is framed, and sets no cookie', async () => {
+  const trailer = 'X-Sum: 1\r\nTransfer-Encoding: chunked\r\nConnection: x\r\nHost: x\r\nSet-Cookie: bff_session=x\r\n'
+  await inEngine(
+    answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${trailer}\r\n`),
+    async (engine) => {
+      const got = await sendBytes(engine.port, `GET / HTTP/1.1\r\n${HEAD}\r\n`)
+      assert.match(got, /\r\n0\r\nx-sum: 1\r\n\r\n$/)
+    },
+  )
+})
+
 describe('a body', () => {
   test('that nobody takes, since the upstream is down, gets its sender an answer all the same', async () => {
     const engine = await startEngine('http://127.0.0.1:1')
