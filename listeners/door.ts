@@ -121,6 +121,7 @@ export function createHttpDoor(
             isLast: () => last,
             headersTimeoutMs: SERVER_LIMITS.headersTimeout,
             keepAliveTimeoutMs: SERVER_LIMITS.keepAliveTimeout,
+            idleTimeoutMs: http.keepAliveTimeout + http.keepAliveTimeoutBuffer,
           }),
         )
   return {

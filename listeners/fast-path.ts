@@ -21,7 +21,10 @@ export interface FastPathDeps {
   readonly isLast: () => boolean
   /** How long a request may be on its way. */
   readonly headersTimeoutMs: number
+  /** How long a client is told that its connection is kept. */
   readonly keepAliveTimeoutMs: number
+  /** How long it is kept: longer, so that no request crosses its end. */
+  readonly idleTimeoutMs: number
 }
 
 /**
@@ -83,7 +86,7 @@ export function serveFastPath(socket: Socket, connection: Connection, deps: Fast
     if (body === '') socket.write(text, 'latin1')
     else socket.write(Buffer.concat([Buffer.from(text, 'latin1'), Buffer.from(body)]))
     if (!keep) socket.end()
-    else if (setTimeout || !connection.served) socket.setTimeout(deps.keepAliveTimeoutMs)
+    else if (setTimeout || !connection.served) socket.setTimeout(deps.idleTimeoutMs)
     connection.served = true
   }
 

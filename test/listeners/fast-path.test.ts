@@ -158,6 +158,20 @@ test('one connection is answered by the fast path request after request, and by 
   assert.deepEqual(c.by(), ['fast /fast1', 'fast /fast2', 'node /other', 'node /fast3'])
 })
 
+test('an idle connection is kept as long as by node:http, a little longer than its client is told', async () => {
+  const { port, side } = await door()
+  const kept: (number | undefined)[] = []
+  for (const target of ['/fast', '/other']) {
+    const c = await client(port)
+    c.socket.write(get(target))
+    await c.answers(1)
+    kept.push(side().timeout)
+  }
+  const [fast, node] = kept
+  assert.equal(fast, node)
+  assert.ok((fast ?? 0) > SERVER_LIMITS.keepAliveTimeout)
+})
+
 test('a request with a body after a check loses none of it, in whatever pieces it comes', async () => {
   const { port } = await door()
   const c = await client(port)
@@ -322,7 +336,8 @@ test('a connection that says nothing is closed, one that says half a request is 
         handOver: (it) => it.once('data', (c: Buffer) => (handed.push(c.toString()), it.destroy())),
         isLast: () => false,
         headersTimeoutMs: 30,
-        keepAliveTimeoutMs: 60,
+        keepAliveTimeoutMs: 1000,
+        idleTimeoutMs: 60,
       },
     ),
   )
