@@ -1,4 +1,4 @@
-import { watchFile, unwatchFile } from 'node:fs'
+import { statSync, watchFile, unwatchFile } from 'node:fs'
 import { join } from 'node:path'
 import { openApp, type App } from '../app.ts'
 import { formatFinding } from '../config/finding.ts'
@@ -8,6 +8,9 @@ import { createTelemetry, type Telemetry } from '../middleware/telemetry/telemet
 
 /** Changed files are looked at this often: polling also sees a ConfigMap's symlinks swapped, where watching does not. */
 const POLL_MS = 1000
+
+/** A file that was changed so lately may not be whole yet: it is read once it was left alone so long. */
+const SETTLED_MS = 250
 
 /** A Ctrl-C reaches us twice where npm passes on what the terminal has sent to us already. */
 const SAME_KEY_MS = 300
@@ -27,7 +30,8 @@ export async function serve(dir: string, env: NodeJS.ProcessEnv): Promise<number
     process.stderr.write(`traefik-bff: cannot start: ${explain(e)}\n`)
     return 1
   }
-  const again = (): void => reload(dir, env, app, telemetry)
+  const files = ['settings.yaml', 'routes.yaml'].map((f) => join(dir, f))
+  const { ask: again, stop: askNoMore } = onceLeftAlone(files, () => reload(dir, env, app, telemetry))
   process.on('SIGHUP', again)
   const { first, hurry } = signals()
   // Said at every level: scripts wait for it, and may signal at once.
@@ -36,7 +40,6 @@ export async function serve(dir: string, env: NodeJS.ProcessEnv): Promise<number
     process.stdout.write(
       `${JSON.stringify({ level: 'info', time: new Date().toISOString(), listeners: app.listeners, msg: 'traefik-bff ready' })}\n`,
     )
-  const files = ['settings.yaml', 'routes.yaml'].map((f) => join(dir, f))
   for (const file of files)
     watchFile(
       file,
@@ -45,10 +48,41 @@ export async function serve(dir: string, env: NodeJS.ProcessEnv): Promise<number
     )
   const signal = await first
   for (const file of files) unwatchFile(file)
+  askNoMore()
   await app.stop({ atOnce: signal === 'SIGINT', hurry })
   // Whatever an impatient end left open must not keep the process.
   if (hurry.aborted) process.exit(1)
   return 0
+}
+
+/** Whoever asks gets `load` called at once, or when nobody has changed a file for a while: half a file can be valid YAML. */
+function onceLeftAlone(
+  files: readonly string[],
+  load: () => void,
+): { readonly ask: () => void; readonly stop: () => void } {
+  let timer: NodeJS.Timeout | undefined
+  const look = (): void => {
+    timer = undefined
+    const age = Math.min(...files.map(ageMs))
+    // One in the future tells of a clock, not of a writer.
+    if (age >= 0 && age < SETTLED_MS) timer = setTimeout(look, SETTLED_MS - age)
+    else load()
+  }
+  return {
+    ask: () => {
+      if (timer === undefined) look()
+    },
+    stop: () => clearTimeout(timer),
+  }
+}
+
+/** How long ago a file was changed; one that is not there keeps nobody waiting. */
+function ageMs(file: string): number {
+  try {
+    return Date.now() - statSync(file).mtimeMs
+  } catch {
+    return Infinity
+  }
 }
 
 /** SIGTERM drains; Ctrl-C ends without waiting for balancers; the second signal of either kind cuts what is in hand. */

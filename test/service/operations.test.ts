@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -213,6 +213,36 @@ describe('the process', () => {
     assert.ok(lines.some((l) => l.includes('"msg":"stopped"')))
   })
 
+  test('a config that is still being written is not read by halves, whoever signals meanwhile', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'bff-halves-'))
+    const { port } = await write(dir)
+    const routes = join(dir, 'routes.yaml')
+    const service = start(process.execPath, [CLI, 'serve', '--config', dir])
+    const isOpen = async (): Promise<number> => {
+      const headers = {
+        'x-forwarded-method': 'GET',
+        'x-forwarded-host': 'localhost:8000',
+        'x-forwarded-uri': '/open/1',
+      }
+      return (await send(`http://127.0.0.1:${port}/auth/verify`, { headers })).status
+    }
+    try {
+      await until('ready', async () => service.output().includes('traefik-bff ready'), { running: service })
+      writeFileSync(routes, '')
+      for (let i = 0; i < 20; i += 1) {
+        appendFileSync(routes, `# line ${i}\n`)
+        process.kill(service.pid, 'SIGHUP')
+        assert.equal(await isOpen(), 200)
+      }
+      appendFileSync(routes, stringify({ routes: [{ id: 'open', path: '/open/*', auth: 'public' }] }))
+      await until('a reload', async () => service.output().includes('config_reloaded'), { running: service })
+      assert.equal(await isOpen(), 200)
+    } finally {
+      await service.stop()
+      rmSync(dir, { recursive: true, force: true })
+    }
+  })
+
   test('SIGTERM lets a request in hand finish, and is not ready meanwhile', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bff-drain-'))
     const { port, admin } = await write(dir)
@@ -273,6 +303,8 @@ describe('the process', () => {
   test('whoever waits for the ready line may signal at once: SIGHUP reloads and SIGTERM ends with 0', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'bff-at-once-'))
     const { port } = await write(dir)
+    // Written long ago, so that nothing is waited for.
+    for (const file of ['settings.yaml', 'routes.yaml']) utimesSync(join(dir, file), 0, 0)
     // Within the very write of the line, which no other process could hit.
     const atOnce = `
       import fs from 'node:fs'
