@@ -1,20 +1,22 @@
 /**
  * `npm run bench -- routes [rounds]`: whether a check costs more among 1,000 and 10,000 routes than among 10: a service each, the
- * same warm session and token, in turn. And what so many routes cost in memory and at the start.
+ * same warm session and token, in turn. Two processes of one config differ by a fifth here, by where their code happens to
+ * lie, so there are three of each, and the medians count. And what so many routes cost in memory and at the start.
  */
-import { compare, printTable, ratio, type Contender } from './load/compare.ts'
-import { usage } from './load/client.ts'
+import { compare, printTable, ratio, type Contender, type Figures } from './load/compare.ts'
+import { median, usage } from './load/client.ts'
 import { goal, report } from './load/goals.ts'
 import { checkHeaders } from './load/service.ts'
 import { inWorld } from './load/world.ts'
 
 const ROUNDS = Number(process.argv[2] ?? 7)
 const COUNTS = [10, 1000, 10_000]
+const OF_EACH = 3
 
 await inWorld(async (w) => {
   const contenders: Contender[] = []
   const sizes: object[] = []
-  for (const count of COUNTS) {
+  for (const count of Array.from({ length: OF_EACH }, () => COUNTS).flat()) {
     const s = await w.ours({
       routes: (r) => {
         for (let i = r.routes.length; i < count; i++)
@@ -28,7 +30,7 @@ await inWorld(async (w) => {
     })
     sizes.push({ routes: count, ready_ms: Math.round(s.startedInMs), rss_mb: Math.round(usage(s.pid).rssMb) })
     contenders.push({
-      name: name(count),
+      name: `${name(count)}, ${contenders.length}`,
       pids: [s.pid],
       job: {
         port: s.port('main'),
@@ -41,7 +43,8 @@ await inWorld(async (w) => {
       },
     })
   }
-  const figures = await compare(w.load, contenders, { rounds: ROUNDS, requests: 4000, warmUp: 12_000 })
+  const all = await compare(w.load, contenders, { rounds: ROUNDS, requests: 4000, warmUp: 12_000 })
+  const figures = COUNTS.map((count) => together(name(count), all))
   printTable('checks among so many routes, HTTP/1.1, 16 connections', figures)
   report('routes', { sizes, figures }, [
     ...goal(
@@ -52,6 +55,20 @@ await inWorld(async (w) => {
     ),
   ])
 })
+
+/** Several processes of one config as one. */
+function together(name: string, all: readonly Figures[]): Figures {
+  const of = all.filter((f) => f.name.startsWith(`${name},`))
+  const middle = (pick: (f: Figures) => number): number => median(of.map(pick))
+  return {
+    name,
+    per_s: middle((f) => f.per_s),
+    spread: [Math.min(...of.map((f) => f.spread[0])), Math.max(...of.map((f) => f.spread[1]))],
+    cpu_us: middle((f) => f.cpu_us),
+    p50_us: middle((f) => f.p50_us),
+    p99_us: middle((f) => f.p99_us),
+  }
+}
 
 function name(count: number): string {
   return `${count.toLocaleString('en')} routes`

@@ -9,7 +9,7 @@ import { checkHeaders } from './load/service.ts'
 import { inWorld } from './load/world.ts'
 
 const SECONDS = Number(process.argv[2] ?? 4)
-const ROUNDS = 5
+const ROUNDS = 9
 const CONNECTIONS = 32
 
 type Us = Outcome['us']
@@ -29,7 +29,7 @@ await inWorld(async (w) => {
     null: { ...base, port: bare.port, path: '/', cookiesFile: w.cookies('other', 'a=b') },
   }
   const saturated: number[] = []
-  for (const job of Object.values(jobs)) await w.load.run({ ...job, requests: 12_000 })
+  for (const job of Object.values(jobs)) await w.load.run({ ...job, requests: 30_000 })
   for (let i = 0; i < ROUNDS; i++) saturated.push((await w.load.run({ ...jobs.ours, requests: 4000 })).perSecond)
   const rate = median(saturated)
   const rows: Row[] = []
