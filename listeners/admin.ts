@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Composed, LongLived } from '../compose.ts'
 import { isLoopback } from '../config/values/net.ts'
+import { bugIn } from '../middleware/bug.ts'
 import { adminDoor, isAdminHost } from '../middleware/endpoints/admin-door.ts'
 import { health, ready } from '../middleware/endpoints/health.ts'
 import { json } from '../middleware/endpoints/session.ts'
@@ -34,10 +35,7 @@ export async function serveAdmin(
       url?.host === 'admin.invalid' ? await adminAnswer(req, url, now, deps) : json(400, { error: 'bad request' })
     writeHttp1(res, answer, head)
   } catch (e) {
-    deps.long.telemetry.emit({
-      name: 'bug',
-      fields: { where: 'admin', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
-    })
+    deps.long.telemetry.emit(bugIn('admin', e))
     if (res.headersSent) res.destroy()
     else writeHttp1(res, json(500, { error: 'internal error' }), head)
   }

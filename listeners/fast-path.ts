@@ -78,7 +78,7 @@ export function serveFastPath(socket: Socket, connection: Connection, deps: Fast
     take(next)
   }
 
-  function write(answer: Answer, setTimeout: boolean): void {
+  function write(answer: Answer, wasTimed: boolean): void {
     if (!socket.writable) return
     const keep = !ended && !deps.isLast()
     const text = headOfHttp1(answer, keep ? deps.keepAliveTimeoutMs : undefined)
@@ -86,7 +86,7 @@ export function serveFastPath(socket: Socket, connection: Connection, deps: Fast
     if (body === '') socket.write(text, 'latin1')
     else socket.write(Buffer.concat([Buffer.from(text, 'latin1'), Buffer.from(body)]))
     if (!keep) socket.end()
-    else if (setTimeout || !connection.served) socket.setTimeout(deps.idleTimeoutMs)
+    else if (wasTimed || !connection.served) socket.setTimeout(deps.idleTimeoutMs)
     connection.served = true
   }
 

@@ -1,14 +1,12 @@
 import type { Composed } from '../compose.ts'
+import { bugIn } from '../middleware/bug.ts'
 import { verify } from '../middleware/mouths/verify.ts'
 import type { Answer, Maybe, RawRequest } from '../middleware/types.ts'
 
 /** The answer to a check. A bug is an answer too: 500 with its code, never a yes and never a hanging request. */
 export function verifyAnswer(raw: RawRequest, now: Composed): Maybe<Answer> {
   const failed = (e: unknown): Answer => {
-    now.verifyDeps.emit({
-      name: 'bug',
-      fields: { where: 'verify', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
-    })
+    now.verifyDeps.emit(bugIn('verify', e))
     return now.verifyDeps.errorAnswer(
       { code: 'INTERNAL_ERROR' },
       { wants: 'fetch', acceptLanguage: '', correlationId: '' },

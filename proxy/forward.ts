@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ProxyServer } from 'http-proxy'
 import type { Dispatcher } from 'undici'
+import { bugIn } from '../middleware/bug.ts'
 import type { TokenId } from '../middleware/types.ts'
 import { bodyOf } from './body.ts'
 import { hasBody, isChunked, isReplayable } from './check-request.ts'
@@ -20,11 +21,6 @@ export interface ForwardContext {
   readonly handshakes: WeakMap<IncomingMessage, Handshake>
   readonly connections: Connections
   readonly streams: Streams
-}
-
-/** What went wrong here, as a line of the log. */
-export function bugOf(e: unknown): Parameters<ProxyDeps['emit']>[0] {
-  return { name: 'bug', fields: { where: 'proxy', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' } }
 }
 
 /** How much of a rejected answer is read away so that its connection can serve the next request. */
@@ -252,7 +248,7 @@ class Try implements Dispatcher.DispatchHandler {
       if (next.kind !== 'forward' || next.token === undefined || next.token.id === rejected) return undefined
       return { ...next, target: this.#verdict.target }
     } catch (e) {
-      deps.emit(bugOf(e))
+      deps.emit(bugIn('proxy', e))
       return undefined
     }
   }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { bugIn } from '../middleware/bug.ts'
 import { createLate, nextTurn } from '../middleware/late.ts'
 import type { Proxy } from './proxy.ts'
 import type { ProxyDeps } from './types.ts'
@@ -23,11 +24,7 @@ export function createLateProxy(deps: ProxyDeps): LateProxy {
     if (closed) proxy.close()
     return proxy
   })
-  const bug = (e: unknown): void =>
-    deps.emit({
-      name: 'bug',
-      fields: { where: 'proxy', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
-    })
+  const bug = (e: unknown): void => deps.emit(bugIn('proxy', e))
   const whenLoaded = (act: (proxy: Proxy) => void, failed: () => void): void => {
     const now = late.now()
     if (now !== undefined) act(now)

@@ -1,8 +1,9 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { createProxyServer } from 'http-proxy'
+import { bugIn } from '../middleware/bug.ts'
 import { createConnections } from './connections.ts'
-import { bugOf, forward, type ForwardContext } from './forward.ts'
+import { forward, type ForwardContext } from './forward.ts'
 import { createStalls } from './stalls.ts'
 import { createStreams } from './streams.ts'
 import { DEFAULT_LIMITS, type ProxyDeps, type ProxyStats, type ProxyVerdict } from './types.ts'
@@ -81,7 +82,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
 /** A warm verdict is acted on at once, without a promise in between. */
 function settle(deps: ProxyDeps, req: IncomingMessage, act: (v: ProxyVerdict) => void, failed: () => void): void {
   const bug = (e: unknown): void => {
-    deps.emit(bugOf(e))
+    deps.emit(bugIn('proxy', e))
     failed()
   }
   try {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { bugIn } from '../bug.ts'
 import { createLate, nextTurn } from '../late.ts'
 import type { LoginDeps } from '../login/deps.ts'
 import type { Answer } from '../types.ts'
@@ -25,11 +26,7 @@ export function createBrowserEndpoints(deps: LoginDeps, writeSession: WriteSessi
     const { createExpressApp } = await import('./express-app.ts')
     return createExpressApp(deps, writeSession, jwks)
   })
-  const bug = (e: unknown): void =>
-    deps.emit({
-      name: 'bug',
-      fields: { where: 'endpoints', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
-    })
+  const bug = (e: unknown): void => deps.emit(bugIn('endpoints', e))
   return {
     handle: (req, res) => {
       const now = late.now()

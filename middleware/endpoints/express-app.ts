@@ -1,6 +1,7 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import helmet from 'helmet'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { bugIn } from '../bug.ts'
 import { backChannelLogout } from '../login/back-channel.ts'
 import { frontChannelLogout } from '../login/front-channel.ts'
 import { loggedOut } from '../login/logout-state.ts'
@@ -137,11 +138,7 @@ function fail(e: unknown, req: Request, res: Response, deps: LoginDeps): void {
     send(res, deps.errorAnswer({ code: 'BAD_REQUEST', status }, asker))
     return
   }
-  deps.emit({
-    name: 'bug',
-    correlationId: asker.correlationId,
-    fields: { where: 'endpoint', error: e instanceof Error ? (e.stack ?? e.message) : 'unknown' },
-  })
+  deps.emit({ ...bugIn('endpoint', e), correlationId: asker.correlationId })
   send(res, deps.errorAnswer({ code: 'INTERNAL_ERROR' }, asker))
 }
 
