@@ -230,35 +230,50 @@ test('what comes while an answer is not known yet waits for it', async () => {
   assert.deepEqual(await c.answers(3), ['fast /fast1', 'node /other', 'node /fast2'])
 })
 
-test('a client that has said its last word is still answered, and then the connection ends', async () => {
+/** A door that knows its answer to `/fast` at once, and to all else when it is told to. */
+async function slowDoor() {
   const answers: (() => void)[] = []
-  const { port, taken } = await door((target) =>
-    target === '/fast-now' ? said('fast') : new Promise((resolve) => answers.push(() => resolve(said('late')))),
+  const d = await door((target) =>
+    target === '/fast' ? said('fast') : new Promise((resolve) => answers.push(() => resolve(said('late')))),
   )
+  return { ...d, answerLate: () => answers.splice(0).forEach((answer) => answer()) }
+}
+
+/** One that has had its last call, with a connection that was served and is idle, and one with a request in hand. */
+async function atTheLastCall() {
+  const d = await slowDoor()
+  const [idle, late] = [await client(d.port), await client(d.port)]
+  idle.socket.write(get('/fast'))
+  await idle.answers(1)
+  late.socket.write(get('/fast-later'))
+  await d.taken(get('/fast-later').length)
+  d.door.lastCall()
+  return { ...d, idle, late }
+}
+
+test('a client that has said its last word is still answered, and then the connection ends', async () => {
+  const { port, taken, answerLate } = await slowDoor()
   for (const [target, by] of [
-    ['/fast-now', 'fast'],
+    ['/fast', 'fast'],
     ['/fast-later', 'late'],
   ] as const) {
     const c = await client(port)
     c.socket.end(get(target))
     await taken(get(target).length)
-    for (const answer of answers) answer()
+    answerLate()
     if (!c.socket.readableEnded) await once(c.socket, 'end')
     assert.deepEqual(c.by(), [by])
   }
 })
 
 test('a client that goes away before its answer harms nobody', async () => {
-  const answers: (() => void)[] = []
-  const { port, taken, gone } = await door((target) =>
-    target === '/fast' ? said('fast') : new Promise((resolve) => answers.push(() => resolve(said('late')))),
-  )
+  const { port, taken, gone, answerLate } = await slowDoor()
   const c = await client(port)
   c.socket.write(get('/fast-later'))
   await taken(get('/fast-later').length)
   c.socket.resetAndDestroy()
   await gone()
-  answers[0]?.()
+  answerLate()
   const next = await client(port)
   next.socket.write(get('/fast'))
   assert.deepEqual(await next.answers(1), ['fast'])
@@ -278,21 +293,8 @@ test('a client that asks again before it has taken an answer is node:http’s, w
 })
 
 test('after the last call each answer is its connection’s last, also one that was late', async () => {
-  const answers: (() => void)[] = []
-  const {
-    door: d,
-    port,
-    taken,
-  } = await door((target) =>
-    target === '/fast' ? said('fast') : new Promise((resolve) => answers.push(() => resolve(said('late')))),
-  )
-  const [idle, late] = [await client(port), await client(port)]
-  idle.socket.write(get('/fast'))
-  await idle.answers(1)
-  late.socket.write(get('/fast-later'))
-  await taken(get('/fast-later').length)
-  d.lastCall()
-  answers[0]?.()
+  const { idle, late, answerLate } = await atTheLastCall()
+  answerLate()
   idle.socket.write(get('/fast'))
   for (const c of [idle, late]) {
     if (!c.socket.readableEnded) await once(c.socket, 'end')
@@ -301,25 +303,12 @@ test('after the last call each answer is its connection’s last, also one that 
 })
 
 test('at the end idle connections are cut, and one with a request in hand is finished first', async () => {
-  const answers: (() => void)[] = []
-  const {
-    door: d,
-    port,
-    taken,
-  } = await door((target) =>
-    target === '/fast' ? said('fast') : new Promise((resolve) => answers.push(() => resolve(said('late')))),
-  )
-  const [idle, late] = [await client(port), await client(port)]
-  idle.socket.write(get('/fast'))
-  await idle.answers(1)
-  late.socket.write(get('/fast-later'))
-  await taken(get('/fast-later').length)
-  d.lastCall()
+  const { door: d, idle, late, answerLate } = await atTheLastCall()
   await d.shut()
   const finished = d.finish(new AbortController().signal)
   if (!idle.socket.readableEnded) await once(idle.socket, 'end')
   assert.deepEqual(late.by(), [])
-  answers[0]?.()
+  answerLate()
   late.socket.once('end', () => late.socket.end())
   await finished
   assert.deepEqual(late.by(), ['late'])

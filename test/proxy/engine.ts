@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { systemClock } from '../../middleware/clock.ts'
 import { createProxy, type Proxy } from '../../proxy/proxy.ts'
 import type { Forward, ProxyDeps, ProxyLimits } from '../../proxy/types.ts'
+import { letThrough } from '../support/verdict.ts'
 
 export interface Engine {
   readonly port: number
@@ -23,23 +24,8 @@ export async function startEngine(
   const proxy = createProxy({
     decide: (req, again) => {
       const [path = '/', query = ''] = (req.url ?? '/').split('?')
-      const forward: Forward = {
-        kind: 'forward',
-        target: { base: url, path, query, publicPath: '/*', upstreamPath: '/{path}' },
-        forwarded: { for: '127.0.0.1', proto: 'http', host: 'app.example.com' },
-        set: [],
-        removeNames: () => false,
-        cookies: '',
-        passAuthorization: false,
-        timeoutMs: undefined,
-        token: undefined,
-        openUntil: undefined,
-        sessionId: undefined,
-        routeId: 'x',
-        service: undefined,
-        correlationId: 'x',
-        ...o.verdict,
-      }
+      const target = { base: url, path, query, publicPath: '/*', upstreamPath: '/{path}' }
+      const forward = letThrough(target, o.verdict)
       return o.decide?.(forward, req, again) ?? forward
     },
     errorAnswer: (code, status) => ({ status, headers: [['X-BFF-Error', code]], body: '' }),

@@ -7,28 +7,14 @@ import { WebSocket } from 'ws'
 import { systemClock } from '../../middleware/clock.ts'
 import { createLate } from '../../middleware/late.ts'
 import { createLateProxy, type LateProxy } from '../../proxy/late.ts'
-import type { Forward } from '../../proxy/types.ts'
 import { PUBLIC_HOST } from '../support/service.ts'
+import { letThrough } from '../support/verdict.ts'
 import { startUpstream } from './upstream.ts'
 
 /** A proxy that nobody has loaded, behind a server. */
 async function startLate(base: string): Promise<{ proxy: LateProxy; server: Server; url: string }> {
-  const verdict: Forward = {
-    kind: 'forward',
-    target: { base: new URL(base), path: '/ws', query: '', publicPath: '/ws', upstreamPath: '/ws' },
-    forwarded: { for: '127.0.0.1', proto: 'http', host: PUBLIC_HOST },
-    set: [],
-    removeNames: () => false,
-    cookies: '',
-    passAuthorization: false,
-    timeoutMs: undefined,
-    token: undefined,
-    openUntil: undefined,
-    sessionId: undefined,
-    routeId: 'x',
-    service: undefined,
-    correlationId: 'x',
-  }
+  const target = { base: new URL(base), path: '/ws', query: '', publicPath: '/ws', upstreamPath: '/ws' }
+  const verdict = letThrough(target, { forwarded: { for: '127.0.0.1', proto: 'http', host: PUBLIC_HOST } })
   const proxy = createLateProxy({
     decide: () => verdict,
     errorAnswer: (_code, status) => ({ status, headers: [], body: '' }),

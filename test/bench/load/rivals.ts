@@ -14,6 +14,8 @@ import { createProxyServer } from 'http-proxy'
 import { createClient } from 'redis'
 import { systemClock } from '../../../middleware/clock.ts'
 import { createProxy } from '../../../proxy/proxy.ts'
+import type { Forward } from '../../../proxy/types.ts'
+import { letThrough } from '../../support/verdict.ts'
 
 declare module 'express-session' {
   interface SessionData {
@@ -69,26 +71,13 @@ function httpxy(target: string): RequestListener {
 
 function forwarder(target: string, token: string): RequestListener {
   const base = new URL(target)
+  const set: Forward['set'] = [
+    ['Authorization', `Bearer ${token}`],
+    ['X-User-ID', 'alice'],
+  ]
   const proxy = createProxy({
-    decide: (req) => ({
-      kind: 'forward',
-      target: { base, path: req.url ?? '/', query: '', publicPath: '/*', upstreamPath: '/{path}' },
-      forwarded: { for: '127.0.0.1', proto: 'http', host: 'localhost' },
-      set: [
-        ['Authorization', `Bearer ${token}`],
-        ['X-User-ID', 'alice'],
-      ],
-      removeNames: () => false,
-      cookies: '',
-      passAuthorization: false,
-      timeoutMs: undefined,
-      token: undefined,
-      openUntil: undefined,
-      sessionId: undefined,
-      routeId: 'all',
-      service: undefined,
-      correlationId: 'bench',
-    }),
+    decide: (req) =>
+      letThrough({ base, path: req.url ?? '/', query: '', publicPath: '/*', upstreamPath: '/{path}' }, { set }),
     errorAnswer: (_code, status) => ({ status, headers: [] }),
     onEnded: () => () => undefined,
     emit: () => undefined,
