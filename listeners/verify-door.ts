@@ -1,22 +1,17 @@
 import { constants } from 'node:crypto'
-import {
-  constants as h2,
-  performServerHandshake,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-  type ServerOptions,
-} from 'node:http2'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Composed } from '../compose.ts'
+import { bugIn } from '../middleware/bug.ts'
 import { health } from '../middleware/endpoints/health.ts'
 import { answerHttp1, rawFromHttp1 } from '../middleware/mouths/http1.ts'
-import { headerBytes, rawFromStream, writeStream } from '../middleware/mouths/http2.ts'
+import { rawFromStream } from '../middleware/mouths/http2.ts'
 import type { Answer, Clock, Emit, Maybe, RawRequest } from '../middleware/types.ts'
 import type { ListenAddress } from '../config/types.ts'
 import { askByCertificate, createCertificates, type VerifyTls } from './certificates.ts'
 import type { Holder } from './deployment.ts'
 import { createHttpDoor, SERVER_LIMITS, type Door } from './door.ts'
+import { serveHttp2, type Http2Request, type Http2Session, type SessionLimits } from './http2/session.ts'
 import { shut } from './shut.ts'
 import type { Traffic } from './traffic.ts'
 import { pathOf, verifyAnswer } from './verify.ts'
@@ -43,42 +38,41 @@ export interface VerifyDoorDeps {
 }
 
 /**
- * Over 16 kB we say 431 ourselves; up to here a request is read for that. One field of more than 64 kB would be a compression
- * error to nghttp2, and the end of the whole session: the client is told to send no more than this in all, and refuses such a
- * request itself. (Before it has read our settings it does not know: `maxHeaderBytes` at Traefik's entry point.)
+ * Over 16 kB we say 431 ourselves; up to here a request is read for that. The client is told to send no more than this in all,
+ * and refuses such a request itself. (Before it has read our settings it does not know: `maxHeaderBytes` at Traefik's entry
+ * point.)
  */
 const MAX_HEADER_LIST = 65_535
 const MAX_HEADER_LINES = 1000
 
-type Sessions = Map<ServerHttp2Session, 'open' | 'retiring'>
+type Sessions = Map<Http2Session, 'open' | 'retiring'>
 
-/** For strangers Node's own bounds on misuse hold. */
-const COMMON: ServerOptions = {
-  settings: { maxConcurrentStreams: 250, maxHeaderListSize: MAX_HEADER_LIST, enablePush: false },
-  maxHeaderListPairs: 4000,
+/** What a stranger may do is bounded as node:http2 bounds it. */
+const FOR_A_STRANGER: SessionLimits = {
+  maxConcurrentStreams: 250,
+  maxHeaderListSize: MAX_HEADER_LIST,
+  maxHeaderLines: MAX_HEADER_LINES,
+  misuseBurst: 1000,
+  misusePerS: 33,
+  headersTimeoutMs: SERVER_LIMITS.headersTimeout,
 }
 
 /**
  * One session carries everybody's checks. What one client does (aborts, large headers) reaches us as resets and refused
- * streams of that session, and Node would end it at 1,000 resets, 100 refused streams or 10 MB: everybody's 500. A gateway
- * is believed to be one, so its session gets bounds that only a broken one meets.
+ * streams of that session; to end it would be everybody's 500. A gateway is believed to be one, so its session gets bounds
+ * that only a broken one meets.
  */
-const FOR_A_GATEWAY: ServerOptions = {
-  ...COMMON,
+const FOR_A_GATEWAY: SessionLimits = {
+  ...FOR_A_STRANGER,
   // Go counts streams that it has reset against this until a ping comes back, and dials more sessions when it is full; a dial
   // that is given up with its request is a 500 to those who wait for it too (seen at 250 and 3,000 aborts).
-  settings: { ...COMMON.settings, maxConcurrentStreams: 10_000 },
-  maxSessionMemory: 200,
-  maxSessionInvalidFrames: 100_000,
-  maxSessionRejectedStreams: 100_000,
-  streamResetBurst: 100_000,
-  streamResetRate: 100_000,
+  maxConcurrentStreams: 10_000,
+  misuseBurst: 100_000,
+  misusePerS: 100_000,
 }
 
 /** After the notice that a session will end, so long for what its client has sent already. */
 const NOTICE_MS = 200
-/** The highest stream id: "no new streams, but those that are on their way count" (RFC 9113 §6.8). */
-const EVERY_STREAM = 2 ** 31 - 1
 
 /** `/auth/verify` alone, over TLS: HTTP/2, and HTTP/1.1 for whoever offers no other. With a client CA nobody else gets in. */
 export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
@@ -134,7 +128,6 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
         for (const session of sessions.keys()) retire(session, sessions)
         await deps.clock.sleep(20, cut)
       }
-      for (const session of sessions.keys()) session.destroy()
       for (const socket of sockets) socket.destroy()
       await ended
     },
@@ -143,57 +136,43 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
 
 function openSession(socket: TLSSocket, sessions: Sessions, deps: VerifyDoorDeps): void {
   const gateway = socket.authorized || deps.current().generation.isTrustedPeer(socket.remoteAddress ?? '')
-  const session = performServerHandshake(socket, gateway ? FOR_A_GATEWAY : COMMON)
-  sessions.set(session, 'open')
-  const age = deps.sessionAgeMs * (0.8 + 0.4 * deps.jitter())
-  const old = setTimeout(() => retire(session, sessions), age)
-  old.unref()
-  session.once('close', () => {
-    clearTimeout(old)
-    sessions.delete(session)
-  })
-  session.on('error', () => session.destroy())
-  if (!gateway) session.setTimeout(SERVER_LIMITS.keepAliveTimeout, () => retire(session, sessions))
   const peer = {
     address: socket.remoteAddress ?? '',
     tls: true,
     // Only true where a client CA is set and the certificate is one of its own.
     certified: socket.authorized,
   }
-  // The fourth argument: names and values as they came, repeated ones apart.
-  session.on('stream', (stream, _headers, _flags, lines) => {
-    deps.traffic.seen()
-    serveStream(stream, lines, peer, deps.current())
+  const session = serveHttp2(socket, {
+    limits: gateway ? FOR_A_GATEWAY : FOR_A_STRANGER,
+    clock: deps.clock,
+    serve: (request) => {
+      deps.traffic.seen()
+      return serveRequest(request, peer, deps.current())
+    },
+    bug: (e) => deps.emit(bugIn('verify', e)),
   })
+  sessions.set(session, 'open')
+  const age = deps.sessionAgeMs * (0.8 + 0.4 * deps.jitter())
+  const old = setTimeout(() => retire(session, sessions), age)
+  old.unref()
+  socket.once('close', () => {
+    clearTimeout(old)
+    sessions.delete(session)
+  })
+  if (!gateway) socket.setTimeout(SERVER_LIMITS.keepAliveTimeout, () => retire(session, sessions))
 }
 
 /** Says that no new streams are wanted, lets those on their way come, then ends the session with its last stream. */
-function retire(session: ServerHttp2Session, sessions: Sessions): void {
+function retire(session: Http2Session, sessions: Sessions): void {
   if (sessions.get(session) !== 'open') return
   sessions.set(session, 'retiring')
-  session.goaway(h2.NGHTTP2_NO_ERROR, EVERY_STREAM)
-  setTimeout(() => {
-    if (!session.closed && !session.destroyed) session.close()
-  }, NOTICE_MS)
+  session.goaway()
+  setTimeout(() => session.close(), NOTICE_MS)
 }
 
-function serveStream(
-  stream: ServerHttp2Stream,
-  lines: readonly string[],
-  peer: RawRequest['peer'],
-  now: Composed,
-): void {
-  stream.on('error', () => undefined)
-  // A body (`forwardBody`) is read away: left alone it would use up the session's window.
-  stream.resume()
-  const raw = rawFromStream(lines, peer)
-  const head = raw.method === 'HEAD'
-  const answer =
-    lines.length / 2 > MAX_HEADER_LINES || headerBytes(lines) > SERVER_LIMITS.maxHeaderSize
-      ? no(now, 'BAD_REQUEST', 431)
-      : answerTo(raw, now)
-  if (answer instanceof Promise) void answer.then((a) => writeStream(stream, a, head))
-  else writeStream(stream, answer, head)
+function serveRequest(request: Http2Request, peer: RawRequest['peer'], now: Composed): Maybe<Answer> {
+  if (request.count > MAX_HEADER_LINES || request.size > SERVER_LIMITS.maxHeaderSize) return no(now, 'BAD_REQUEST', 431)
+  return answerTo(rawFromStream(request.lines, peer), now)
 }
 
 /** Checks, and health for probes. Sign-in, proxied routes and all else are another listener's. */

@@ -32,3 +32,11 @@ export function indexLines(lines: readonly string[]): Map<string, string[]> {
   }
   return index
 }
+
+const isName = memoize((name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name), 1000, 64)
+const NOT_IN_A_VALUE = /[^\t -~\u0080-\u00ff]/
+
+/** Whether a header of an answer is one (RFC 9110 §5.1, §5.5): its name or value could begin another line else. */
+export function isWritable(name: string, value: string): boolean {
+  return isName(name) && !NOT_IN_A_VALUE.test(value)
+}

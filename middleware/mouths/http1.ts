@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import { memoize } from '../memo.ts'
 import { STATUS_CODES } from '../node-http.ts'
 import type { Answer, Maybe, RawRequest } from '../types.ts'
-import { NONE, indexLines } from './header-lines.ts'
+import { NONE, indexLines, isWritable } from './header-lines.ts'
 
 /** The HTTP/1.1 shell's raw request: reads `rawHeaders`, so that repeated lines stay apart. */
 export function rawFromHttp1(req: IncomingMessage): RawRequest {
@@ -48,9 +47,6 @@ export function answerHttp1(req: IncomingMessage, res: ServerResponse, answer: M
   else writeHttp1(res, answer, head)
 }
 
-const isName = memoize((name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name), 1000, 64)
-const NOT_IN_A_VALUE = /[^\t -~\u0080-\u00ff]/
-
 /**
  * The head of an answer as node:http writes it, byte for byte, as Latin-1 text. Throws where Node would: a name or a value that
  * could begin another line.
@@ -60,7 +56,7 @@ const NOT_IN_A_VALUE = /[^\t -~\u0080-\u00ff]/
 export function headOfHttp1(a: Answer, keepAliveMs: number | undefined): string {
   let head = `HTTP/1.1 ${a.status} ${STATUS_CODES[a.status] ?? 'unknown'}\r\n`
   for (const [name, value] of a.headers) {
-    if (!isName(name) || NOT_IN_A_VALUE.test(value)) throw new TypeError(`not a header that may be written: ${name}`)
+    if (!isWritable(name, value)) throw new TypeError(`not a header that may be written: ${name}`)
     head += `${name}: ${value}\r\n`
   }
   head += `Date: ${httpDate()}\r\n`

@@ -1,10 +1,8 @@
-import type { ServerHttp2Stream } from 'node:http2'
-import { memoize } from '../memo.ts'
-import type { Answer, RawRequest } from '../types.ts'
+import type { RawRequest } from '../types.ts'
 import { valuesOf } from './header-lines.ts'
 
 /**
- * The HTTP/2 shell's raw request, from the names and values of a 'stream' event as they came: names in lower case, pseudo
+ * The HTTP/2 shell's raw request, from names and values in turn as they came: names in lower case, pseudo
  * fields first (RFC 9113 §8.2, §8.3). Cookies may come as several fields (§8.2.3), which stay several lines.
  */
 export function rawFromStream(lines: readonly string[], peer: RawRequest['peer']): RawRequest {
@@ -50,37 +48,5 @@ class StreamRequest implements RawRequest {
     const { authority } = this
     if (authority === undefined) return fields
     return fields.length === 0 ? [authority] : [authority, ...fields.filter((h) => h !== authority)]
-  }
-}
-
-/** Names and values of a request together, which is what a header limit counts. */
-export function headerBytes(lines: readonly string[]): number {
-  let size = 0
-  for (const text of lines) size += text.length
-  return size
-}
-
-/** Fields that speak of one connection, and make an answer malformed here (RFC 9113 §8.2.2). */
-const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
-
-/** A name as HTTP/2 has it; empty where it has none. */
-const fieldName = memoize((name) => (OF_A_CONNECTION.has(name.toLowerCase()) ? '' : name.toLowerCase()), 1000, 64)
-
-const WITHOUT_BODY = { endStream: true }
-const WITH_BODY = { endStream: false }
-
-/** Writes an answer; to a stream that its client has given up, nothing. */
-export function writeStream(stream: ServerHttp2Stream, a: Answer, head: boolean): void {
-  if (stream.destroyed || stream.closed || stream.headersSent) return
-  const lines = [':status', String(a.status)]
-  for (const [as, value] of a.headers) {
-    const name = fieldName(as)
-    if (name !== '') lines.push(name, value)
-  }
-  const body = head ? undefined : a.body
-  if (body === undefined || body === '') stream.respond(lines, WITHOUT_BODY)
-  else {
-    stream.respond(lines, WITH_BODY)
-    stream.end(body)
   }
 }

@@ -1,0 +1,141 @@
+import {
+  ACK,
+  CONTINUATION,
+  ConnectionError,
+  END_HEADERS,
+  END_STREAM,
+  ENHANCE_YOUR_CALM,
+  FRAME_HEAD,
+  FRAME_SIZE_ERROR,
+  HEADERS,
+  MAX_31_BITS,
+  MAX_FRAME,
+  PADDED,
+  PROTOCOL_ERROR,
+  SETTINGS,
+  WITH_PRIORITY,
+} from './protocol.ts'
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+
+/** Bytes of one header block as they come, and its frames: what is larger, or comes in crumbs, is no request of a gateway. */
+const MAX_BLOCK = 131_072
+const MAX_BLOCK_FRAMES = 64
+
+/** What is done with what comes. Payloads are a part of `bytes`, and good until the call ends. */
+export interface FrameTaker {
+  /** A whole header block, of however many frames. */
+  readonly block: (stream: number, ends: boolean, bytes: Buffer, start: number, end: number) => void
+  /** Every other frame. */
+  readonly frame: (type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number) => void
+}
+
+interface Block {
+  readonly stream: number
+  readonly ends: boolean
+  readonly parts: Buffer[]
+  size: number
+}
+
+/**
+ * Cuts the bytes of a client into frames (RFC 9113 §4), and puts header blocks together.
+ *
+ * @throws ConnectionError where they are none.
+ */
+export class FrameReader {
+  /** Of what came whole: a frame, or a block with all its frames. */
+  count = 0
+  private readonly taker: FrameTaker
+  private awaits: 'preface' | 'settings' | 'anything' = 'preface'
+  /** Came, and is no whole frame yet. */
+  private held: Buffer | undefined
+  private part: Block | undefined
+  private stopped = false
+
+  constructor(taker: FrameTaker) {
+    this.taker = taker
+  }
+
+  /** Something was begun, the session itself for one, and is not whole. */
+  get waits(): boolean {
+    return this.awaits !== 'anything' || this.held !== undefined || this.part !== undefined
+  }
+
+  /** Nothing more is read. */
+  stop(): void {
+    this.stopped = true
+    this.held = this.part = undefined
+  }
+
+  read(chunk: Buffer): void {
+    const bytes = this.held === undefined ? chunk : Buffer.concat([this.held, chunk])
+    this.held = undefined
+    let at = this.awaits === 'preface' ? this.preface(bytes) : 0
+    while (!this.stopped && bytes.length - at >= FRAME_HEAD) {
+      const length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0)
+      if (length > MAX_FRAME) throw new ConnectionError(FRAME_SIZE_ERROR, 'frame')
+      const start = at + FRAME_HEAD
+      if (bytes.length - start < length) break
+      const stream = bytes.readUInt32BE(at + 5) & MAX_31_BITS
+      this.frame(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, stream, bytes, start, start + length)
+      at = start + length
+    }
+    // A copy: what is left may be a few bytes of a large chunk.
+    if (!this.stopped && at < bytes.length) this.held = Buffer.from(bytes.subarray(at))
+  }
+
+  /** How many bytes of it were read (§3.4). */
+  private preface(bytes: Buffer): number {
+    const n = Math.min(bytes.length, PREFACE.length)
+    if (PREFACE.compare(bytes, 0, n, 0, n) !== 0) throw new ConnectionError(PROTOCOL_ERROR, 'preface')
+    if (n < PREFACE.length) return 0
+    this.awaits = 'settings'
+    return n
+  }
+
+  private frame(type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number): void {
+    if (this.awaits !== 'anything') {
+      if (type !== SETTINGS || (flags & ACK) !== 0) throw new ConnectionError(PROTOCOL_ERROR, 'first frame')
+      this.awaits = 'anything'
+    }
+    // Nothing may stand between the frames of a block (§6.10).
+    if ((this.part !== undefined) !== (type === CONTINUATION) || (this.part?.stream ?? stream) !== stream)
+      throw new ConnectionError(PROTOCOL_ERROR, 'header block')
+    if (this.part !== undefined) this.continued(this.part, flags, bytes, start, end)
+    else if (type === HEADERS) this.headers(flags, stream, bytes, start, end)
+    else {
+      this.count += 1
+      this.taker.frame(type, flags, stream, bytes, start, end)
+    }
+  }
+
+  private headers(flags: number, stream: number, bytes: Buffer, start: number, end: number): void {
+    if (stream % 2 === 0) throw new ConnectionError(PROTOCOL_ERROR, 'stream id')
+    if ((flags & PADDED) !== 0) {
+      end -= bytes[start] ?? 0
+      start += 1
+    }
+    if ((flags & WITH_PRIORITY) !== 0) {
+      if (end - start >= 4 && (bytes.readUInt32BE(start) & MAX_31_BITS) === stream)
+        throw new ConnectionError(PROTOCOL_ERROR, 'priority')
+      start += 5
+    }
+    if (start > end) throw new ConnectionError(PROTOCOL_ERROR, 'padding')
+    const ends = (flags & END_STREAM) !== 0
+    if ((flags & END_HEADERS) !== 0) {
+      this.count += 1
+      this.taker.block(stream, ends, bytes, start, end)
+    } else this.part = { stream, ends, parts: [Buffer.from(bytes.subarray(start, end))], size: end - start }
+  }
+
+  private continued(block: Block, flags: number, bytes: Buffer, start: number, end: number): void {
+    block.parts.push(Buffer.from(bytes.subarray(start, end)))
+    block.size += end - start
+    if (block.size > MAX_BLOCK || block.parts.length > MAX_BLOCK_FRAMES)
+      throw new ConnectionError(ENHANCE_YOUR_CALM, 'header block')
+    if ((flags & END_HEADERS) === 0) return
+    this.part = undefined
+    this.count += 1
+    this.taker.block(block.stream, block.ends, Buffer.concat(block.parts), 0, block.size)
+  }
+}
