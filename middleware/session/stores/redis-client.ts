@@ -1,15 +1,16 @@
 import type { StoreTls } from '../../../config/types.ts'
 import { parseRedisUrl, type RedisUrl } from '../../../config/values/store-url.ts'
 import { openCluster } from './redis-cluster.ts'
+import * as send from './redis-commands.ts'
 import {
   connect,
   messageOf,
-  type Client,
   type Connection,
   type ConnectionEvents,
   type ConnectionSettings,
 } from './redis-connection.ts'
 import { createKeeper } from './redis-keeper.ts'
+import type { Client } from './redis-library.ts'
 import { openSentinels } from './redis-sentinel.ts'
 
 /** What this store needs of a server, whichever kind it is. Nothing here waits for a connection: without one it rejects. */
@@ -98,7 +99,7 @@ function masterLink(o: LinkOptions, url: RedisUrl, s: ConnectionSettings): Redis
     open: async (at) => {
       const c = await connect(at, s, {
         channel: o.channel,
-        probe: (client) => client.get(o.probeKey(0, 'string')),
+        probe: (client) => send.get(client, o.probeKey(0, 'string')),
         events: o.events,
       })
       // Between two masters the sentinels may still name the one that no longer is.
@@ -129,7 +130,7 @@ function masterLink(o: LinkOptions, url: RedisUrl, s: ConnectionSettings): Redis
   }
   return {
     ...commands(run, client),
-    scan: (match) => client().scanIterator({ MATCH: match, COUNT: 500 }),
+    scan: (match) => send.scan(client(), match),
     probe: (kind) => (kind === 'read' ? run('', (c) => readProbe(c, o, 0)) : run('', (c) => writeProbe(c, o, 0))),
     policies: async () => policyOf(client()),
     tracked: () => keeper.current()?.tracked === true,
@@ -152,7 +153,7 @@ function clusterLink(o: LinkOptions, url: RedisUrl, s: ConnectionSettings): Redi
       connect(at, s, {
         channel: o.channel,
         probe: (client) =>
-          client.get(o.probeKey(0, 'string')).catch((e: unknown) => {
+          send.get(client, o.probeKey(0, 'string')).catch((e: unknown) => {
             if (!/^(?:MOVED|ASK) /.test(messageOf(e))) throw e
           }),
         events: o.events,
@@ -170,7 +171,7 @@ function clusterLink(o: LinkOptions, url: RedisUrl, s: ConnectionSettings): Redi
   return {
     ...commands(cluster.run, cluster.any),
     scan: async function* (match) {
-      for (const c of cluster.masters()) yield* c.client.scanIterator({ MATCH: match, COUNT: 500 })
+      for (const c of cluster.masters()) yield* send.scan(c.client, match)
     },
     probe: async (kind) => {
       // Enough keys for each master to have one.
@@ -190,35 +191,33 @@ function commands(
   any: () => Client,
 ): Omit<RedisLink, 'scan' | 'probe' | 'policies' | 'subscribed' | 'tracked' | 'close'> {
   return {
-    eval: (script, keys, args) => run(keys[0] ?? '', (c) => c.eval(script, { keys: [...keys], arguments: [...args] })),
-    get: (key) => run(key, (c) => c.get(key)),
-    del: (key) => run(key, (c) => c.del(key)),
-    hGetAll: (key) => run(key, (c) => c.hGetAll(key)),
-    sMembers: (key) => run(key, (c) => c.sMembers(key)),
-    sRem: (key, member) => run(key, (c) => c.sRem(key, member)),
-    setNew: async (key, value, ttlMs) =>
-      (await run(key, (c) => c.set(key, value, { condition: 'NX', expiration: { type: 'PX', value: ttlMs } }))) ===
-      'OK',
-    setFor: (key, value, ttlMs) => run(key, (c) => c.set(key, value, { expiration: { type: 'PX', value: ttlMs } })),
-    publish: async (channel, message) => any().publish(channel, message),
+    eval: (script, keys, args) => run(keys[0] ?? '', (c) => send.evaluate(c, script, keys, args)),
+    get: (key) => run(key, (c) => send.get(c, key)),
+    del: (key) => run(key, (c) => send.del(c, key)),
+    hGetAll: (key) => run(key, (c) => send.hGetAll(c, key)),
+    sMembers: (key) => run(key, (c) => send.sMembers(c, key)),
+    sRem: (key, member) => run(key, (c) => send.sRem(c, key, member)),
+    setNew: async (key, value, ttlMs) => (await run(key, (c) => send.setFor(c, key, value, ttlMs, 'NX'))) === 'OK',
+    setFor: (key, value, ttlMs) => run(key, (c) => send.setFor(c, key, value, ttlMs)),
+    publish: async (channel, message) => send.publish(any(), channel, message),
   }
 }
 
 /** As sessions are read. */
 function readProbe(client: Client, o: LinkOptions, n: number): Promise<unknown> {
-  return Promise.all([client.get(o.probeKey(n, 'string')), client.hGetAll(o.probeKey(n, 'hash'))])
+  return Promise.all([send.get(client, o.probeKey(n, 'string')), send.hGetAll(client, o.probeKey(n, 'hash'))])
 }
 
 /** As sessions are written: by a script. */
 function writeProbe(client: Client, o: LinkOptions, n: number): Promise<unknown> {
   const script = "return redis.call('SET', KEYS[1], '1', 'PX', '1000')"
-  return client.eval(script, { keys: [o.probeKey(n, 'string')], arguments: [] })
+  return send.evaluate(client, script, [o.probeKey(n, 'string')], [])
 }
 
 /** CONFIG is often forbidden where Redis is managed; INFO says the same. */
 async function policyOf(client: Client): Promise<string[]> {
   const name = 'maxmemory-policy'
-  const told = await client.configGet(name).catch(() => undefined)
-  const policy = told?.[name] ?? /maxmemory_policy:(\S+)/.exec(await client.info('memory').catch(() => ''))?.[1]
+  const told = await send.configGet(client, name).catch(() => undefined)
+  const policy = told?.[name] ?? /maxmemory_policy:(\S+)/.exec(await send.info(client, 'memory').catch(() => ''))?.[1]
   return policy === undefined ? [] : [policy]
 }

@@ -1,7 +1,8 @@
 import { slotOf } from './redis-slot.ts'
 import type { HostPort } from '../../../config/values/store-url.ts'
-import { messageOf, within, type Client, type Connection } from './redis-connection.ts'
+import { messageOf, within, type Connection } from './redis-connection.ts'
 import { createKeeper, type Keeper } from './redis-keeper.ts'
+import type { Client } from './redis-library.ts'
 
 export interface ClusterOptions {
   readonly roots: readonly HostPort[]

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { createClient } from '@redis/client'
 import type { StoreTls } from '../../../config/types.ts'
 import type { HostPort } from '../../../config/values/store-url.ts'
+import { createClient, type Client } from './redis-library.ts'
 
 /** What every connection of one store shares. */
 export interface ConnectionSettings {
@@ -21,8 +21,6 @@ export interface ConnectionEvents {
   /** What this user may not do, said for the operator. */
   readonly warn: (topic: 'tracking' | 'subscribe', detail: string | undefined) => void
 }
-
-export type Client = ReturnType<typeof makeClient>
 
 /** One connection, from its opening to its end: it never comes back, so that nothing known over it outlives it. */
 export interface Connection {
@@ -66,7 +64,7 @@ export function tlsOptions(tls: StoreTls): { tls: true; ca?: Buffer; cert?: Buff
   }
 }
 
-function makeClient(address: HostPort, s: ConnectionSettings, tracking: boolean) {
+function makeClient(address: HostPort, s: ConnectionSettings, tracking: boolean): Client {
   return createClient({
     socket: {
       ...address,
@@ -79,7 +77,6 @@ function makeClient(address: HostPort, s: ConnectionSettings, tracking: boolean)
     ...(s.username === undefined ? {} : { username: s.username }),
     ...(s.password === undefined ? {} : { password: s.password }),
     database: s.database,
-    RESP: 3,
     // Without a connection a command fails at once; it is never queued.
     disableOfflineQueue: true,
     // Nobody but us may move a connection that we track over.

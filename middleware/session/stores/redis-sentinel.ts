@@ -1,5 +1,5 @@
-import { createClient } from '@redis/client'
 import type { HostPort, RedisUrl } from '../../../config/values/store-url.ts'
+import { createClient, type Client } from './redis-library.ts'
 import { messageOf, tlsOptions, within, type ConnectionSettings } from './redis-connection.ts'
 
 /** Where the master is, as the sentinels say. */
@@ -30,8 +30,8 @@ export function openSentinels(
 ): Sentinels {
   const stop = new AbortController()
   const stopped = (): boolean => stop.signal.aborted
-  const open = new Map<HostPort, ReturnType<typeof makeSentinel>>()
-  const clientOf = async (at: HostPort): Promise<ReturnType<typeof makeSentinel>> => {
+  const open = new Map<HostPort, Client>()
+  const clientOf = async (at: HostPort): Promise<Client> => {
     const have = open.get(at)
     if (have?.isReady === true) return have
     have?.destroy()
@@ -80,7 +80,7 @@ export function openSentinels(
   }
 }
 
-function makeSentinel(at: HostPort, url: RedisUrl, s: ConnectionSettings) {
+function makeSentinel(at: HostPort, url: RedisUrl, s: ConnectionSettings): Client {
   return createClient({
     socket: {
       ...at,
@@ -91,7 +91,6 @@ function makeSentinel(at: HostPort, url: RedisUrl, s: ConnectionSettings) {
     },
     ...(url.sentinelUsername === undefined ? {} : { username: url.sentinelUsername }),
     ...(url.sentinelPassword === undefined ? {} : { password: url.sentinelPassword }),
-    RESP: 3,
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: 'disabled',

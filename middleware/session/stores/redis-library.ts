@@ -1,0 +1,60 @@
+import { createRequire, Module } from 'node:module'
+import type { RedisClient, RedisFunctions, RedisModules, RedisScripts, TypeMapping } from '@redis/client'
+
+/**
+ * The one place that knows files of `@redis/client` by their path. Of its 480 files a client needs 50: the others are Cluster,
+ * Sentinel and pools, which we have of our own, and a file for each command of Redis. Loading them, and a method for each
+ * command on two classes, is half of a start.
+ *
+ * So the client's own file is loaded, and the list of the commands is one that loads itself when somebody looks into it.
+ * Whoever does has all of them, as if it had been loaded at once: this changes when, not what. We do not: a command is sent by
+ * its words (`sendCommand`), and `new` makes a client without a method for each, where the library's `createClient` adds them.
+ *
+ * A release of the library that moves these files fails here, at the import, with the path that is missing; one that looks
+ * into the list by itself fails test/session/redis-library.test.ts.
+ */
+const CLIENT = '@redis/client/dist/lib/client/index.js'
+const COMMANDS = '@redis/client/dist/lib/commands/index.js'
+
+const require = createRequire(import.meta.url)
+
+/** Puts a module into Node's cache (`require.cache`) that is loaded at the first look at what it exports. */
+function loadLater(path: string): void {
+  if (require.cache[path] !== undefined) return
+  const real = (): object => {
+    if (require.cache[path] === placeholder) Reflect.deleteProperty(require.cache, path)
+    return require(path) as object
+  }
+  const placeholder = new Module(path)
+  placeholder.loaded = true
+  placeholder.exports = new Proxy<object>(
+    {},
+    {
+      // What asks whether it was compiled from an ES module (TypeScript's `__importDefault`) has not looked yet.
+      get: (_, name) => name === '__esModule' || (Reflect.get(real(), name) as unknown),
+      has: (_, name) => Reflect.has(real(), name),
+      ownKeys: () => Reflect.ownKeys(real()),
+      getOwnPropertyDescriptor: (_, name) => {
+        const found = Reflect.getOwnPropertyDescriptor(real(), name)
+        return found && { ...found, configurable: true }
+      },
+    },
+  )
+  require.cache[path] = placeholder
+}
+
+function loadClient(): typeof RedisClient {
+  loadLater(require.resolve(COMMANDS))
+  return (require(CLIENT) as { readonly default: typeof RedisClient }).default
+}
+
+const Library = loadClient()
+
+type Plain = RedisClient<RedisModules, RedisFunctions, RedisScripts, 3, TypeMapping>
+
+/** A client of the library without a method for each command: see above. */
+export type Client = Pick<Plain, 'connect' | 'destroy' | 'isReady' | 'on' | 'sendCommand' | 'subscribe'>
+
+export function createClient(options: Omit<NonNullable<Plain['options']>, 'RESP'>): Client {
+  return new Library({ ...options, RESP: 3 })
+}
