@@ -33,8 +33,8 @@ ENV NODE_COMPILE_CACHE=/app/.cache/compiled
 RUN install -d -o node -g node /app/.cache \
   && su node -s /bin/sh -c "node cli.ts --help && node -e \"for (const f of [ \
     'commands/serve', 'listeners/verify-door', 'middleware/endpoints/explain', 'middleware/endpoints/express-app', \
-    'middleware/provider/protocol', 'middleware/session/stores/redis', 'middleware/session/stores/sqlite-express-store', \
-    'middleware/telemetry/registry', 'proxy/proxy' \
+    'middleware/provider/protocol', 'middleware/session/stores/redis', 'middleware/session/stores/sqlite', \
+    'middleware/session/stores/sqlite-express-store', 'middleware/telemetry/registry', 'proxy/proxy' \
   ]) import('/app/' + f + '.ts')\"" > /dev/null \
   && chown -R root:root /app/.cache && chmod -R a+rX /app/.cache
 # The one writable place: SQLite's folder and `session.state_dir`, whose default is ./data. The root file system may be read-only.

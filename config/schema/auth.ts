@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { z } from './zod.ts'
 import { parseIssuer, parseReturn } from '../values/url.ts'
 import { parseMailDomain } from '../values/words.ts'
 import {

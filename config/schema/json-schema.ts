@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { z } from './zod.ts'
 import { routesSchema, settingsSchema } from './schema.ts'
 
 /** As much of JSON Schema 2020-12 as ours uses. */

@@ -1,4 +1,5 @@
-import { z } from 'zod'
+import type { ZodRawShape, ZodString, ZodType } from 'zod'
+import { z } from './zod.ts'
 import { Refused } from '../finding.ts'
 import { secret } from '../secret.ts'
 import { parseDuration } from '../values/time.ts'
@@ -29,27 +30,27 @@ const whenEmpty =
     v === null ? instead() : v
 
 /** A section with exactly these keys. */
-export const section = <T extends z.ZodRawShape>(shape: T) =>
+export const section = <T extends ZodRawShape>(shape: T) =>
   z.preprocess(
     whenEmpty(() => ({})),
     z.strictObject(shape),
   )
 
 /** Names of the operator's own -> values. */
-export const named = <T extends z.ZodType>(value: T) =>
+export const named = <T extends ZodType>(value: T) =>
   z.preprocess(
     whenEmpty(() => ({})),
     z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), value),
   )
 
 /** Free keys, such as parameters and claims. */
-export const freely = <T extends z.ZodType>(value: T) =>
+export const freely = <T extends ZodType>(value: T) =>
   z.preprocess(
     whenEmpty(() => ({})),
     z.record(z.string().min(1), value),
   )
 
-export const list = <T extends z.ZodType>(item: T) =>
+export const list = <T extends ZodType>(item: T) =>
   z.preprocess(
     whenEmpty(() => []),
     z.array(item),
@@ -82,7 +83,7 @@ export const count = (least: number, most: number) =>
 export const flag = () => z.preprocess((v) => (v === 'true' ? true : v === 'false' ? false : v), z.boolean())
 
 /** A text that one of `values/` understands. YAML reads `30` as a number: that it lacks a unit says more than its type. */
-export const parsed = <T>(parse: (text: string) => T | Refused, input: () => z.ZodString = text) =>
+export const parsed = <T>(parse: (text: string) => T | Refused, input: () => ZodString = text) =>
   z.preprocess(
     (v) => (typeof v === 'number' ? String(v) : v),
     input().transform((v, ctx): T => {

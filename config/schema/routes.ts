@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { z } from './zod.ts'
 import { parseRoutePath, parseUpstreamPath } from '../values/path.ts'
 import { parseBaseUrl } from '../values/url.ts'
 import { parseHost, parseMethod } from '../values/words.ts'

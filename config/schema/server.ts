@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { z } from './zod.ts'
 import { parseListen, parseTrusted } from '../values/net.ts'
 import { parseBasePath } from '../values/path.ts'
 import { parseOrigin, parsePublicUrl } from '../values/url.ts'

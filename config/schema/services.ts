@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { z } from './zod.ts'
 import { parseEndpoint } from '../values/url.ts'
 import { parseClaimPath } from '../values/claim-path.ts'
 import { parseHeaderName } from '../values/words.ts'

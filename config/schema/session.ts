@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { z } from './zod.ts'
 import { parseStore } from '../values/store-url.ts'
 import { parseCookieDomain, parseCookieName } from '../values/words.ts'
 import { secret } from '../secret.ts'

@@ -10,7 +10,6 @@ import { createEpoch } from './epoch.ts'
 import { openEpochFiles, type EpochPlaces } from './epoch-files.ts'
 import { readRecord, Unreadable, writeRecord } from './serialize.ts'
 import { createSessions } from './sessions.ts'
-import { openSqlite } from './stores/sqlite.ts'
 import { createVault } from './vault.ts'
 
 declare module 'express-session' {
@@ -87,8 +86,11 @@ const FIRST_CONNECT_MS = 1000
 async function openBackend(o: StoreOptions, seal: RecordSeal): Promise<SessionBackend> {
   const store = o.settings.store.reveal()
   const { clock, emit, random } = o
-  if (store.startsWith('sqlite:')) return openSqlite({ path: store.slice('sqlite:'.length), clock, emit, random, seal })
-  // Its client is hundreds of files, which SQLite needs none of.
+  // Each is loaded where it is used: neither needs what the other is made of.
+  if (store.startsWith('sqlite:')) {
+    const { openSqlite } = await import('./stores/sqlite.ts')
+    return openSqlite({ path: store.slice('sqlite:'.length), clock, emit, random, seal })
+  }
   const { openRedis } = await import('./stores/redis.ts')
   const redis = openRedis({
     url: store,

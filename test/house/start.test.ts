@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 
 const ROOT = join(import.meta.dirname, '..', '..')
+const run = promisify(execFile)
 
-/** What a file imports when it is loaded, and what it imports later; types are no imports. */
+/** What a file imports, or requires, when it is loaded, and what it imports later; types are no imports. */
 function importsOf(file: string): { readonly now: readonly string[]; readonly later: readonly string[] } {
   const text = readFileSync(join(ROOT, file), 'utf8')
   const all = (re: RegExp): string[] => [...text.matchAll(re)].map((m) => m[1] ?? '')
   return {
-    now: all(/^(?:import|export)(?! type)(?:[^'"()]*? from)? '([^']+)'/gm),
+    now: [...all(/^(?:import|export)(?! type)(?:[^'"()]*? from)? '([^']+)'/gm), ...all(/\brequire\('([^']+)'\)/g)],
     later: all(/(?<!typeof )\bimport\('([^']+)'\)/g),
   }
 }
@@ -44,6 +47,17 @@ test('a start imports none of the modules of Node that load much more', () => {
     dear.filter((name) => start.others.has(name)),
     [],
   )
+})
+
+test('a start loads zod without its messages in other languages', async () => {
+  const counted = `import { createRequire } from 'node:module'
+    await import('./commands/serve.ts')
+    process.stdout.write(JSON.stringify(Object.keys(createRequire(import.meta.url).cache)))`
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', counted], { cwd: ROOT })
+  const files = (JSON.parse(stdout) as string[]).filter((path) => /[\\/]zod[\\/]/.test(path))
+  const languages = files.filter((path) => /[\\/]locales[\\/](?!en\.|index\.)/.test(path))
+  assert.ok(files.length > 10)
+  assert.deepEqual(languages, [])
 })
 
 test('the image has compiled what is loaded later, too', () => {

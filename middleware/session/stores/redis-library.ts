@@ -1,5 +1,6 @@
-import { createRequire, Module } from 'node:module'
+import { createRequire } from 'node:module'
 import type { RedisClient, RedisFunctions, RedisModules, RedisScripts, TypeMapping } from '@redis/client'
+import { loadLater } from '../../../config/load-later.ts'
 
 /**
  * The one place that knows files of `@redis/client` by their path. Of its 480 files a client needs 50: the others are Cluster,
@@ -18,33 +19,8 @@ const COMMANDS = '@redis/client/dist/lib/commands/index.js'
 
 const require = createRequire(import.meta.url)
 
-/** Puts a module into Node's cache (`require.cache`) that is loaded at the first look at what it exports. */
-function loadLater(path: string): void {
-  if (require.cache[path] !== undefined) return
-  const real = (): object => {
-    if (require.cache[path] === placeholder) Reflect.deleteProperty(require.cache, path)
-    return require(path) as object
-  }
-  const placeholder = new Module(path)
-  placeholder.loaded = true
-  placeholder.exports = new Proxy<object>(
-    {},
-    {
-      // What asks whether it was compiled from an ES module (TypeScript's `__importDefault`) has not looked yet.
-      get: (_, name) => name === '__esModule' || (Reflect.get(real(), name) as unknown),
-      has: (_, name) => Reflect.has(real(), name),
-      ownKeys: () => Reflect.ownKeys(real()),
-      getOwnPropertyDescriptor: (_, name) => {
-        const found = Reflect.getOwnPropertyDescriptor(real(), name)
-        return found && { ...found, configurable: true }
-      },
-    },
-  )
-  require.cache[path] = placeholder
-}
-
 function loadClient(): typeof RedisClient {
-  loadLater(require.resolve(COMMANDS))
+  loadLater(require, require.resolve(COMMANDS))
   return (require(CLIENT) as { readonly default: typeof RedisClient }).default
 }
 
