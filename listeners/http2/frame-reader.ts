@@ -28,6 +28,8 @@ export interface FrameTaker {
   readonly block: (stream: number, ends: boolean, bytes: Buffer, start: number, end: number) => void
   /** Every other frame. */
   readonly frame: (type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number) => void
+  /** No more is taken for now. */
+  readonly isFull: () => boolean
 }
 
 interface Block {
@@ -67,11 +69,15 @@ export class FrameReader {
     this.held = this.part = undefined
   }
 
-  read(chunk: Buffer): void {
+  /** @returns false: there may be more to take in what came; `read` goes on with it, an empty chunk will do. */
+  read(chunk: Buffer): boolean {
     const bytes = this.held === undefined ? chunk : Buffer.concat([this.held, chunk])
     this.held = undefined
     let at = this.awaits === 'preface' ? this.preface(bytes) : 0
-    while (!this.stopped && bytes.length - at >= FRAME_HEAD) {
+    let full = false
+    while (!this.stopped && this.awaits !== 'preface' && bytes.length - at >= FRAME_HEAD) {
+      full = this.taker.isFull()
+      if (full) break
       const length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0)
       if (length > MAX_FRAME) throw new ConnectionError(FRAME_SIZE_ERROR, 'frame')
       const start = at + FRAME_HEAD
@@ -82,6 +88,7 @@ export class FrameReader {
     }
     // A copy: what is left may be a few bytes of a large chunk.
     if (!this.stopped && at < bytes.length) this.held = Buffer.from(bytes.subarray(at))
+    return !full
   }
 
   /** How many bytes of it were read (§3.4). */

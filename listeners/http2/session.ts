@@ -12,6 +12,8 @@ import { Streams, type Stream } from './streams.ts'
 
 /** The highest stream id: "no new streams, but those that are on their way count" (RFC 9113 §6.8). */
 const EVERY_STREAM = h2.MAX_31_BITS
+/** So many bytes are written at once at most, give or take an answer. */
+const MAX_OUT = 262_144
 /** With so many bytes unread by its client a session is not read either; nor for longer than so many ms. */
 const MAX_UNSENT = 1_048_576
 const UNSENT_MS = 60_000
@@ -19,6 +21,7 @@ const UNSENT_MS = 60_000
 const LINGER_MS = 1000
 /** So many streams that we have reset are known, should more of them come. */
 const KNOWN_RESETS = 1000
+const NOTHING = Buffer.alloc(0)
 
 export interface SessionLimits {
   readonly maxConcurrentStreams: number
@@ -98,6 +101,7 @@ class Session implements Http2Session {
     this.reader = new FrameReader({
       block: (id, ends, bytes, start, end) => this.block(id, ends, bytes, start, end),
       frame: (type, flags, id, bytes, start, end) => this.frame(type, flags, id, bytes, start, end),
+      isFull: () => this.out.length > MAX_OUT,
     })
   }
 
@@ -129,12 +133,12 @@ class Session implements Http2Session {
   private read(chunk: Buffer): void {
     if (this.over) return
     try {
-      this.reader.read(chunk)
-      if (this.unacknowledged > h2.WINDOW / 2) {
-        this.out.words(h2.WINDOW_UPDATE, 0, 0, [this.unacknowledged])
-        this.unacknowledged = 0
+      for (let more = chunk; ; more = NOTHING) {
+        const all = this.reader.read(more)
+        this.acknowledge()
+        this.flush()
+        if (all || this.unsent !== undefined) break
       }
-      this.flush()
       this.leaveIfDone()
       if (this.reader.waits && this.waiting === undefined) this.waitForWhole()
     } catch (e) {
@@ -145,6 +149,12 @@ class Session implements Http2Session {
       this.deps.bug(e)
       this.fail(h2.INTERNAL_ERROR)
     }
+  }
+
+  private acknowledge(): void {
+    if (this.unacknowledged <= h2.WINDOW / 2) return
+    this.out.words(h2.WINDOW_UPDATE, 0, 0, [this.unacknowledged])
+    this.unacknowledged = 0
   }
 
   private frame(type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void {
@@ -379,6 +389,8 @@ class Session implements Http2Session {
       clearTimeout(this.unsent)
       this.unsent = undefined
       this.socket.resume()
+      // What came before it was stopped; it may be stopped again.
+      this.read(NOTHING)
     })
   }
 

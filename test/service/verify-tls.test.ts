@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import { certs } from '../../commands/certs.ts'
 import { until, type Running } from '../../demo/launcher/index.ts'
 import { send } from '../support/client.ts'
+import { frame, PREFACE } from '../support/frames.ts'
 import {
   freePort,
   headerMode,
@@ -210,7 +211,7 @@ describe('verify_listen', () => {
       // `:method GET`, `:scheme https`, `:path /`, and perhaps more: what begins well reaches further.
       fc.uint8Array({ maxLength: 20 }).map((more) => Uint8Array.of(0x82, 0x87, 0x84, ...more)),
     )
-    const frame = fc
+    const any = fc
       .record({
         type: fc.oneof({ weight: 9, arbitrary: fc.nat(0x0a) }, { weight: 1, arbitrary: fc.nat(0xff) }),
         flags: fc.oneof(fc.constantFrom(0, 1, 4, 5), fc.nat(0xff)),
@@ -218,22 +219,16 @@ describe('verify_listen', () => {
         payload: block,
         claims: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(2 ** 24 - 1) }),
       })
-      .map(({ type, flags, stream, payload, claims }) => {
-        const head = Buffer.alloc(9)
-        head.writeUIntBE(claims === 0 ? payload.length : claims, 0, 3)
-        head.writeUInt8(type, 3)
-        head.writeUInt8(flags, 4)
-        head.writeUInt32BE(stream, 5)
-        return Buffer.concat([head, payload])
-      })
-    const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])
+      .map(({ type, flags, stream, payload, claims }) =>
+        frame(type, flags, stream, payload, claims === 0 ? payload.length : claims),
+      )
     await fc.assert(
-      fc.asyncProperty(fc.array(frame, { minLength: 1, maxLength: 30 }), async (frames) => {
+      fc.asyncProperty(fc.array(any, { minLength: 1, maxLength: 30 }), async (frames) => {
         const socket = connectTls({ host: '127.0.0.1', port: at.port, ALPNProtocols: ['h2'], ...asTraefik() })
         const closed = new Promise((resolve) => socket.once('close', resolve))
         socket.on('error', () => undefined)
         socket.resume()
-        socket.end(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settings, ...frames]))
+        socket.end(Buffer.concat([PREFACE, frame(4, 0, 0), ...frames]))
         await closed
         assert.equal((await ask(session, '/auth/verify')).status, 200)
       }),

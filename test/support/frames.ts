@@ -1,0 +1,85 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+
+/** One frame of HTTP/2 (RFC 9113 §4.1). `claims`: a length that its payload does not have. */
+export function frame(
+  type: number,
+  flags: number,
+  stream: number,
+  payload: Uint8Array | readonly number[] = [],
+  claims = payload.length,
+): Buffer {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(claims, 0, 3)
+  head.writeUInt8(type, 3)
+  head.writeUInt8(flags, 4)
+  head.writeUInt32BE(stream, 5)
+  return Buffer.concat([head, Uint8Array.from(payload)])
+}
+
+export interface Frame {
+  readonly type: number
+  readonly flags: number
+  readonly stream: number
+  readonly payload: Buffer
+}
+
+/** A client of HTTP/2 that says what it is told to, byte by byte. */
+export class FrameClient {
+  readonly socket: Socket
+  private bytes = Buffer.alloc(0)
+  private ended = false
+  /** What is called when something came, or nothing will any more. */
+  private wake: () => void = () => undefined
+
+  private constructor(socket: Socket) {
+    this.socket = socket
+    socket.on('data', (chunk: Buffer) => {
+      this.bytes = Buffer.concat([this.bytes, chunk])
+      this.wake()
+    })
+    socket.on('error', () => undefined)
+    socket.once('close', () => {
+      this.ended = true
+      this.wake()
+    })
+  }
+
+  /** @param begin what it says first, its preface and settings by default. */
+  static async open(port: number, begin: Buffer = Buffer.concat([PREFACE, frame(4, 0, 0)])): Promise<FrameClient> {
+    const socket = connect({ port, host: '127.0.0.1' })
+    await once(socket, 'connect')
+    const client = new FrameClient(socket)
+    client.send(begin)
+    return client
+  }
+
+  send(...bytes: readonly Uint8Array[]): void {
+    this.socket.write(Buffer.concat(bytes))
+  }
+
+  /** The next frame that `wanted` takes, the others before it are passed over; undefined: the connection ended before. */
+  async next(wanted: (f: Frame) => boolean): Promise<Frame | undefined> {
+    for (;;) {
+      for (let f = this.take(); f !== undefined; f = this.take()) if (wanted(f)) return f
+      if (this.ended) return undefined
+      await new Promise<void>((resolve) => (this.wake = resolve))
+    }
+  }
+
+  private take(): Frame | undefined {
+    if (this.bytes.length < 9) return undefined
+    const length = this.bytes.readUIntBE(0, 3)
+    if (this.bytes.length < 9 + length) return undefined
+    const f = {
+      type: this.bytes.readUInt8(3),
+      flags: this.bytes.readUInt8(4),
+      stream: this.bytes.readUInt32BE(5),
+      payload: this.bytes.subarray(9, 9 + length),
+    }
+    this.bytes = this.bytes.subarray(9 + length)
+    return f
+  }
+}
