@@ -9,8 +9,17 @@ export interface Generator {
   stop(): void
 }
 
+/**
+ * One thread, and a nursery that is large enough. V8's collector and compilers otherwise have helpers in other threads, which
+ * take the core from what is measured, and the more so the longer its answers are.
+ */
+const ALONE = ['--single-threaded', '--min-semi-space-size=16', '--max-semi-space-size=16']
+
 export function startGenerator(): Generator {
-  const child = fork(join(import.meta.dirname, 'generator.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(join(import.meta.dirname, 'generator.ts'), {
+    execArgv: ALONE,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
   return {
     run: async (job) => {
       const answer = await new Promise<Outcome | { readonly error: string }>((resolve, reject) => {

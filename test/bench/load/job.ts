@@ -27,6 +27,8 @@ export interface Outcome {
   readonly perSecond: number
   /** Microseconds from when a request was due (open loop) or sent until its answer was whole. */
   readonly us: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number }
+  /** Microseconds from when a request was due until it was sent, a part of the above: the generator was late, or had no free connection. */
+  readonly lateUs: { readonly p99: number }
   /** What came instead, where something did. */
   readonly sample?: string
 }
