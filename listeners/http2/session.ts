@@ -90,6 +90,7 @@ class Session implements Http2Session {
   /** Bytes of bodies since our last WINDOW_UPDATE. */
   private unacknowledged = 0
   private over = false
+  private flushing: NodeJS.Immediate | undefined
   private waiting: NodeJS.Timeout | undefined
   private unsent: NodeJS.Timeout | undefined
 
@@ -113,6 +114,8 @@ class Session implements Http2Session {
     this.flush()
     this.waitForWhole()
     this.socket.on('data', (chunk: Buffer) => this.read(chunk))
+    // Before the socket's own, which ends our side, too.
+    this.socket.prependOnceListener('end', () => this.flush())
     this.socket.once('close', () => this.end())
   }
 
@@ -133,13 +136,14 @@ class Session implements Http2Session {
   private read(chunk: Buffer): void {
     if (this.over) return
     try {
-      for (let more = chunk; ; more = NOTHING) {
-        const all = this.reader.read(more)
-        this.acknowledge()
+      let all = this.reader.read(chunk)
+      while (!all) {
         this.flush()
-        if (all || this.unsent !== undefined) break
+        if (this.unsent !== undefined) break
+        all = this.reader.read(NOTHING)
       }
-      this.leaveIfDone()
+      this.acknowledge()
+      this.flushSoon()
       if (this.reader.waits && this.waiting === undefined) this.waitForWhole()
     } catch (e) {
       if (e instanceof h2.ConnectionError) {
@@ -241,8 +245,7 @@ class Session implements Http2Session {
     this.inHand -= 1
     if (this.over || this.streams.get(stream.id) !== stream) return
     this.answer(stream, a)
-    this.flush()
-    this.leaveIfDone()
+    this.flushSoon()
   }
 
   private answer(stream: Stream, a: Answer): void {
@@ -371,6 +374,18 @@ class Session implements Http2Session {
     if (this.resets.size <= KNOWN_RESETS) return
     const [oldest] = this.resets
     if (oldest !== undefined) this.resets.delete(oldest)
+  }
+
+  /**
+   * A gateway sends each request in a TLS record of its own, and each is an event here: what came in one read of the socket is
+   * answered in one write, which spares both sides records and system calls.
+   */
+  private flushSoon(): void {
+    this.flushing ??= setImmediate(() => {
+      this.flushing = undefined
+      this.flush()
+      this.leaveIfDone()
+    })
   }
 
   private flush(): void {
