@@ -474,13 +474,6 @@ describe('answers', () => {
     assert.ok(second > token.length && second === third && first - second === 'x-short'.length + 's'.length + 2)
   })
 
-  test('reach a client that has ended its own side', async () => {
-    const at = await door()
-    const c = await FrameClient.open(at.port)
-    c.socket.end(get(1))
-    assert.equal((await c.next((f) => f.type === HEADERS))?.stream, 1)
-  })
-
   test('wait for a client that does not read: it is not read either', async () => {
     const at = await door(() => ({ status: 200, headers: [], body: 'b'.repeat(10_000) }), { maxConcurrentStreams: 1e6 })
     const windows = [frame(SETTINGS, 0, 0, set(4, 2 ** 31 - 1)), frame(WINDOW_UPDATE, 0, 0, word(2 ** 30))]

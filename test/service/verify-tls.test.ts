@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { copyFileSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
 import { request } from 'node:https'
 import { createServer, type Server } from 'node:http'
@@ -234,6 +235,23 @@ describe('verify_listen', () => {
       }),
       { numRuns: 150 },
     )
+  })
+
+  test('a client that has ended its own side is answered', async () => {
+    const socket = connectTls({ host: '127.0.0.1', port: at.port, ALPNProtocols: ['h2'], ...asTraefik() })
+    const parts: Buffer[] = []
+    socket.on('data', (part: Buffer) => parts.push(part))
+    await once(socket, 'secureConnect')
+    await until('its settings', async () => parts.length > 0, { running: p })
+    // Stopped, so that the request and its end are read at once.
+    process.kill(p.pid, 'SIGSTOP')
+    parts.length = 0
+    socket.end(Buffer.concat([PREFACE, frame(4, 0, 0), frame(1, 5, 1, [0x82, 0x87, 0x84])]))
+    await once(socket, 'finish')
+    process.kill(p.pid, 'SIGCONT')
+    await once(socket, 'close')
+    // The end of the settings' acknowledgement, and the beginning of an answer's headers.
+    assert.match(Buffer.concat(parts).toString('hex'), /040100000000.{6}0104/)
   })
 
   test('without client_ca a stranger gets in and is not believed', async () => {
