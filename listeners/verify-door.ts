@@ -52,6 +52,8 @@ const FOR_A_STRANGER: SessionLimits = {
   maxConcurrentStreams: 250,
   maxHeaderListSize: MAX_HEADER_LIST,
   maxHeaderLines: MAX_HEADER_LINES,
+  maxBlockBytes: 131_072,
+  maxBlockFrames: 64,
   misuseBurst: 1000,
   misusePerS: 33,
   headersTimeoutMs: SERVER_LIMITS.headersTimeout,
@@ -67,6 +69,9 @@ const FOR_A_GATEWAY: SessionLimits = {
   // Go counts streams that it has reset against this until a ping comes back, and dials more sessions when it is full; a dial
   // that is given up with its request is a 500 to those who wait for it too (seen at 250 and 3,000 aborts).
   maxConcurrentStreams: 10_000,
+  // Traefik takes 1 MB of headers by default, and sends them on before it has read our settings.
+  maxBlockBytes: 2_097_152,
+  maxBlockFrames: 1000,
   misuseBurst: 100_000,
   misusePerS: 100_000,
 }

@@ -18,9 +18,12 @@ import {
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
-/** Bytes of one header block as they come, and its frames: what is larger, or comes in crumbs, is no request of a gateway. */
-const MAX_BLOCK = 131_072
-const MAX_BLOCK_FRAMES = 64
+/** What one header block may be: what is larger, or comes in crumbs, is no request (CVE-2024-27316). */
+export interface BlockLimits {
+  /** Bytes as they come, which is to say coded. */
+  readonly maxBlockBytes: number
+  readonly maxBlockFrames: number
+}
 
 /** What is done with what comes. Payloads are a part of `bytes`, and good until the call ends. */
 export interface FrameTaker {
@@ -48,14 +51,16 @@ export class FrameReader {
   /** Of what came whole: a frame, or a block with all its frames. */
   count = 0
   private readonly taker: FrameTaker
+  private readonly limits: BlockLimits
   private awaits: 'preface' | 'settings' | 'anything' = 'preface'
   /** Came, and is no whole frame yet. */
   private held: Buffer | undefined
   private part: Block | undefined
   private stopped = false
 
-  constructor(taker: FrameTaker) {
+  constructor(taker: FrameTaker, limits: BlockLimits) {
     this.taker = taker
+    this.limits = limits
   }
 
   /** Something was begun, the session itself for one, and is not whole. */
@@ -138,7 +143,7 @@ export class FrameReader {
   private continued(block: Block, flags: number, bytes: Buffer, start: number, end: number): void {
     block.parts.push(Buffer.from(bytes.subarray(start, end)))
     block.size += end - start
-    if (block.size > MAX_BLOCK || block.parts.length > MAX_BLOCK_FRAMES)
+    if (block.size > this.limits.maxBlockBytes || block.parts.length > this.limits.maxBlockFrames)
       throw new ConnectionError(ENHANCE_YOUR_CALM, 'header block')
     if ((flags & END_HEADERS) === 0) return
     this.part = undefined

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { memoize } from '../../middleware/memo.ts'
 import { isWritable } from '../../middleware/mouths/header-lines.ts'
 import type { Answer, Clock, Maybe } from '../../middleware/types.ts'
-import { FrameReader } from './frame-reader.ts'
+import { FrameReader, type BlockLimits } from './frame-reader.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { HpackDecoder, METHOD, PATH, SCHEME } from './hpack-decoder.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
@@ -23,7 +23,7 @@ const LINGER_MS = 1000
 const KNOWN_RESETS = 1000
 const NOTHING = Buffer.alloc(0)
 
-export interface SessionLimits {
+export interface SessionLimits extends BlockLimits {
   readonly maxConcurrentStreams: number
   /** Told to the client, in bytes as RFC 9113 §6.5.2 counts them. */
   readonly maxHeaderListSize: number
@@ -99,11 +99,14 @@ class Session implements Http2Session {
     this.deps = deps
     this.streams = new Streams(this.out)
     this.misuse = new Misuse(deps.limits.misuseBurst, deps.limits.misusePerS, deps.clock)
-    this.reader = new FrameReader({
-      block: (id, ends, bytes, start, end) => this.block(id, ends, bytes, start, end),
-      frame: (type, flags, id, bytes, start, end) => this.frame(type, flags, id, bytes, start, end),
-      isFull: () => this.out.length > MAX_OUT,
-    })
+    this.reader = new FrameReader(
+      {
+        block: (id, ends, bytes, start, end) => this.block(id, ends, bytes, start, end),
+        frame: (type, flags, id, bytes, start, end) => this.frame(type, flags, id, bytes, start, end),
+        isFull: () => this.out.length > MAX_OUT,
+      },
+      deps.limits,
+    )
   }
 
   begin(): void {

@@ -19,6 +19,8 @@ const LIMITS: SessionLimits = {
   maxConcurrentStreams: 5,
   maxHeaderListSize: 65_535,
   maxHeaderLines: 100,
+  maxBlockBytes: 131_072,
+  maxBlockFrames: 64,
   misuseBurst: 1000,
   misusePerS: 33,
   headersTimeoutMs: 15_000,
