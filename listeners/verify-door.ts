@@ -177,6 +177,7 @@ function retire(session: Http2Session, sessions: Sessions): void {
 
 function serveRequest(request: Http2Request, peer: RawRequest['peer'], now: Composed): Maybe<Answer> {
   if (request.count > MAX_HEADER_LINES || request.size > SERVER_LIMITS.maxHeaderSize) return no(now, 'BAD_REQUEST', 431)
+  if (request.badValue) return no(now, 'BAD_REQUEST', 400)
   return answerTo(rawFromStream(request.lines, peer), now)
 }
 

@@ -17,8 +17,10 @@ const MAX_NUMBER_BYTES = 4
 
 /** A field name as RFC 9113 §8.2.1 has it: a token (RFC 9110 §5.6.2) in lower case. */
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
-/** What no value may hold, begin or end with (RFC 9113 §8.2.1); other controls neither (RFC 9110 §5.5). */
-const NO_VALUE = /[\0-\x08\x0a-\x1f\x7f]|^[ \t]|[ \t]$/
+/** What no value may hold (RFC 9113 §8.2.1, RFC 9110 §5.5). */
+const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/
+/** What none may begin or end with (§8.2.1). */
+const EDGE = /^[ \t]|[ \t]$/
 /** Fields of one connection, which make a request malformed here (§8.2.2). */
 const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
@@ -29,8 +31,10 @@ const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection',
 export class HpackDecoder {
   /** Of the last block: its pseudo fields as bits. */
   pseudo = 0
-  /** Of the last block: it is no request that RFC 9113 §8.2 and §8.3 allow. */
+  /** Of the last block: it is no request that RFC 9113 §8.2 and §8.3 allow, whatever its values. */
   malformed = false
+  /** Of the last block: a value is none that §8.2.1 allows. */
+  badValue = false
   /** Of the last block: how many fields it had, told or not. */
   count = 0
   /** Of the last block: characters of names and values, of all of them. */
@@ -70,6 +74,7 @@ export class HpackDecoder {
     this.end = end
     this.pseudo = 0
     this.malformed = false
+    this.badValue = false
     this.count = 0
     this.size = 0
     this.onlyPseudo = true
@@ -105,7 +110,7 @@ export class HpackDecoder {
     }
     const value = this.text()
     if (value === undefined) return false
-    this.isBad = NO_VALUE.test(value) || (this.name === 'te' && value.toLowerCase() !== 'trailers')
+    this.isBad = isBad(this.name, value)
     if (kept) this.keep(value)
     this.take(value, lines, most)
     return true
@@ -113,7 +118,9 @@ export class HpackDecoder {
 
   private take(value: string, lines: string[], most: number): void {
     const { kind } = this
-    if (this.isBad || kind === MALFORMED) this.malformed = true
+    if (this.isBad) this.badValue = true
+    // Connection-specific but for one value (§8.2.2).
+    if (kind === MALFORMED || (this.name === 'te' && value.toLowerCase() !== 'trailers')) this.malformed = true
     else if (kind === REGULAR) this.onlyPseudo = false
     else if (!this.onlyPseudo || (this.pseudo & kind) !== 0) this.malformed = true
     else this.pseudo |= kind
@@ -194,6 +201,14 @@ export class HpackDecoder {
     const decoded = decodeHuffman(this.block, start, this.at, this.scratch)
     return decoded < 0 ? undefined : this.scratch.toString('latin1', 0, decoded)
   }
+}
+
+/**
+ * A piece of a Cookie field, as a client may cut it (§8.2.3), is no value of its own: Go's cuts at each semicolon, so that
+ * `a=1 ; b=2` comes as two fields, and the first ends with the space that stood within.
+ */
+function isBad(name: string, value: string): boolean {
+  return CONTROL.test(value) || (name !== 'cookie' && EDGE.test(value))
 }
 
 function kindOf(name: string): number {

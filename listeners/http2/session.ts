@@ -4,7 +4,7 @@ import { isWritable } from '../../middleware/mouths/header-lines.ts'
 import type { Answer, Clock, Maybe } from '../../middleware/types.ts'
 import { FrameReader, type BlockLimits } from './frame-reader.ts'
 import { FrameWriter } from './frame-writer.ts'
-import { HpackDecoder, METHOD, PATH, SCHEME } from './hpack-decoder.ts'
+import { AUTHORITY, HpackDecoder, METHOD, PATH, SCHEME } from './hpack-decoder.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
 import { Misuse } from './misuse.ts'
 import * as h2 from './protocol.ts'
@@ -19,6 +19,8 @@ const MAX_UNSENT = 1_048_576
 const UNSENT_MS = 60_000
 /** After the last frame, so many ms for the client's end of the connection. */
 const LINGER_MS = 1000
+/** A session that closes waits so long for its last streams: one may be kept open for ever, by a body that never ends for one. */
+const CLOSING_MS = 60_000
 /** So many streams that we have reset are known, should more of them come. */
 const KNOWN_RESETS = 1000
 const NOTHING = Buffer.alloc(0)
@@ -44,6 +46,11 @@ export interface Http2Request {
   readonly count: number
   /** Characters of all names and values. */
   readonly size: number
+  /**
+   * A value is none that RFC 9113 §8.2.1 allows: to be answered with 400, as it says there. A stream error would be worse than
+   * rude: Go's client takes PROTOCOL_ERROR for a reason to ask again over a new connection, thousands of times.
+   */
+  readonly badValue: boolean
 }
 
 export interface SessionDeps {
@@ -57,7 +64,7 @@ export interface SessionDeps {
 export interface Http2Session {
   /** Says that no new streams are wanted; those on their way are served yet. */
   goaway(): void
-  /** Ends with the last stream in hand. */
+  /** Ends with the last stream in hand, or after a minute. */
   close(): void
 }
 
@@ -89,6 +96,7 @@ class Session implements Http2Session {
   private inHand = 0
   /** Bytes of bodies since our last WINDOW_UPDATE. */
   private unacknowledged = 0
+  private closing: NodeJS.Timeout | undefined
   private over = false
   private flushing: NodeJS.Immediate | undefined
   private waiting: NodeJS.Timeout | undefined
@@ -129,7 +137,8 @@ class Session implements Http2Session {
   }
 
   close(): void {
-    if (this.over) return
+    if (this.over || this.closing !== undefined) return
+    this.closing = setTimeout(() => this.fail(h2.NO_ERROR), CLOSING_MS).unref()
     this.lastServed = this.lastStream
     this.out.words(h2.GOAWAY, 0, 0, [this.lastStream, h2.NO_ERROR])
     this.flush()
@@ -214,12 +223,14 @@ class Session implements Http2Session {
     const { decoder, deps } = this
     const lines: string[] = []
     expect(decoder.decode(bytes, start, end, lines, deps.limits.maxHeaderLines), h2.COMPRESSION_ERROR, 'header block')
-    if (id <= this.lastStream) {
+    const known = id <= this.lastStream
+    if (!known) this.lastStream = id
+    // Its client was told, and asks elsewhere (§6.8).
+    if (id > this.lastServed) return
+    if (known) {
       this.trailers(id, ends)
       return
     }
-    this.lastStream = id
-    if (id > this.lastServed) return
     const left = contentLength(lines)
     if (decoder.malformed || !isRequest(decoder.pseudo, lines) || left === 'none' || (ends && (left ?? 0) > 0)) {
       this.reset(id, h2.PROTOCOL_ERROR)
@@ -231,7 +242,8 @@ class Session implements Http2Session {
       return
     }
     const isHead = valueOf(lines, ':method') === 'HEAD'
-    const answer = deps.serve({ lines, count: decoder.count, size: decoder.size })
+    const { count, size, badValue } = decoder
+    const answer = deps.serve({ lines, count, size, badValue })
     if (ends && !(answer instanceof Promise) && bodyOf(answer, isHead) === '') {
       // Most checks: over, and nothing is remembered.
       this.head(id, answer, true)
@@ -308,6 +320,7 @@ class Session implements Http2Session {
     const ends = (flags & h2.END_STREAM) !== 0
     if (padding === counted && !ends) this.misuse.add()
     const stream = this.streams.get(id)
+    if (id > this.lastServed) return
     if (stream?.receiving !== true) {
       this.reset(id, h2.STREAM_CLOSED)
       return
@@ -425,14 +438,15 @@ class Session implements Http2Session {
 
   private fail(code: number): void {
     if (this.over) return
-    this.out.words(h2.GOAWAY, 0, 0, [this.lastStream, code])
+    // Never a higher stream than was said before (§6.8).
+    this.out.words(h2.GOAWAY, 0, 0, [Math.min(this.lastStream, this.lastServed), code])
     this.flush()
     this.leave()
   }
 
   /** The last stream was answered, and no other will be. */
   private leaveIfDone(): void {
-    if (!this.over && this.lastServed !== EVERY_STREAM && this.streams.size === 0) this.leave()
+    if (!this.over && this.closing !== undefined && this.streams.size === 0) this.leave()
   }
 
   private leave(): void {
@@ -447,6 +461,7 @@ class Session implements Http2Session {
     this.streams.clear()
     clearTimeout(this.waiting)
     clearTimeout(this.unsent)
+    clearTimeout(this.closing)
   }
 }
 
@@ -455,8 +470,9 @@ function expect(holds: boolean, code: number, what: string): void {
   if (!holds) throw new h2.ConnectionError(code, what)
 }
 
-/** §8.3.1: method, scheme and path, each once. CONNECT, which has no path, is no request that is served here. */
+/** §8.3.1: method, scheme and path, each once; CONNECT has an authority instead (§8.5), and is answered like any other no. */
 function isRequest(pseudo: number, lines: readonly string[]): boolean {
+  if (valueOf(lines, ':method') === 'CONNECT') return pseudo === (METHOD | AUTHORITY)
   const needed = METHOD | SCHEME | PATH
   if ((pseudo & needed) !== needed) return false
   const path = valueOf(lines, ':path') ?? ''
