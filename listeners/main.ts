@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Composed } from '../compose.ts'
 import { health } from '../middleware/endpoints/health.ts'
-import { answerHttp1, rawFromHttp1, rawFromLines, writeHttp1 } from '../middleware/mouths/http1.ts'
-import type { PlainRequest } from '../middleware/mouths/plain-request.ts'
+import { answerHttp1, rawFromHttp1, writeHttp1 } from '../middleware/mouths/http1.ts'
+import { rawFromPlain, type PlainRequest } from '../middleware/mouths/plain-request.ts'
 import type { Answer, Maybe, RawRequest } from '../middleware/types.ts'
 import type { LateProxy } from '../proxy/late.ts'
 import { writeAnswerRaw } from '../proxy/write-answer.ts'
@@ -34,12 +34,8 @@ export function serveMain(
 }
 
 /** A check, without the detour of node:http; undefined for all else. */
-export function checkMain(
-  { target, lines }: PlainRequest,
-  peer: RawRequest['peer'],
-  now: Composed,
-): Maybe<Answer> | undefined {
-  return now.verifyPaths.has(pathOf(target)) ? verifyAnswer(rawFromLines('GET', target, lines, peer), now) : undefined
+export function checkMain(request: PlainRequest, peer: RawRequest['peer'], now: Composed): Maybe<Answer> | undefined {
+  return now.verifyPaths.has(pathOf(request.target)) ? verifyAnswer(rawFromPlain(request, peer), now) : undefined
 }
 
 function isEndpoint(path: string, now: Composed): boolean {

@@ -20,6 +20,13 @@ export function valuesOf(lines: readonly string[], name: string): readonly strin
   return found ?? NONE
 }
 
+/** The names from a place on, as often as they came. */
+export function namesOf(lines: readonly string[], from: number): readonly string[] {
+  const names: string[] = []
+  for (let i = from; i < lines.length; i += 2) names.push(lines[i] ?? '')
+  return names
+}
+
 /** Values by lower-case name, from names and values in turn: one pass for the two dozen questions that follow. */
 export function indexLines(lines: readonly string[]): Map<string, string[]> {
   const index = new Map<string, string[]>()

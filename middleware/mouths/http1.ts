@@ -7,28 +7,18 @@ import { NONE, indexLines, isWritable } from './header-lines.ts'
 /** The HTTP/1.1 shell's raw request: reads `rawHeaders`, so that repeated lines stay apart. */
 export function rawFromHttp1(req: IncomingMessage): RawRequest {
   const socket = req.socket as Partial<TLSSocket> & IncomingMessage['socket']
-  return rawFromLines(req.method ?? 'GET', req.url ?? '/', req.rawHeaders, {
-    address: req.socket.remoteAddress ?? '',
-    tls: socket.encrypted === true,
-    certified: socket.encrypted === true && socket.authorized === true,
-  })
-}
-
-/** The raw request of names and values in turn, as they came. */
-export function rawFromLines(
-  method: string,
-  target: string,
-  lines: readonly string[],
-  peer: RawRequest['peer'],
-): RawRequest {
   let index: Map<string, string[]> | undefined
-  const byName = (): Map<string, string[]> => (index ??= indexLines(lines))
+  const byName = (): Map<string, string[]> => (index ??= indexLines(req.rawHeaders))
   return {
-    method,
-    target,
+    method: req.method ?? 'GET',
+    target: req.url ?? '/',
     all: (name) => byName().get(name) ?? NONE,
     names: () => byName().keys(),
-    peer,
+    peer: {
+      address: req.socket.remoteAddress ?? '',
+      tls: socket.encrypted === true,
+      certified: socket.encrypted === true && socket.authorized === true,
+    },
   }
 }
 

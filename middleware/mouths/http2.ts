@@ -1,5 +1,5 @@
 import type { RawRequest } from '../types.ts'
-import { valuesOf } from './header-lines.ts'
+import { namesOf, valuesOf } from './header-lines.ts'
 
 /**
  * The HTTP/2 shell's raw request, from names and values in turn as they came: names in lower case, pseudo
@@ -38,9 +38,7 @@ class StreamRequest implements RawRequest {
   }
 
   names(): readonly string[] {
-    const names: string[] = []
-    for (let i = this.first; i < this.lines.length; i += 2) names.push(this.lines[i] ?? '')
-    return names
+    return namesOf(this.lines, this.first)
   }
 
   /** `:authority` is the Host; a field beside it must say the same, and one that does not stays a second value (§8.3.1). */

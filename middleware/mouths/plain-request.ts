@@ -1,9 +1,10 @@
-import { lowerCase } from './header-lines.ts'
+import type { RawRequest } from '../types.ts'
+import { lowerCase, namesOf, valuesOf } from './header-lines.ts'
 
 /** A request that is nothing but a GET with headers: what a gateway's check looks like. */
 export interface PlainRequest {
   readonly target: string
-  /** Names and values in turn as they came, which is what Node calls `rawHeaders`. */
+  /** Names in lower case and values in turn, as they came: Node's `rawHeaders` but for the case. */
   readonly lines: readonly string[]
 }
 
@@ -41,14 +42,40 @@ export function readPlainRequest(text: string): PlainRequest | undefined {
   for (let at = 0; at < block.length;) {
     const colon = block.indexOf(':', at)
     const end = block.indexOf('\r', colon)
-    const name = block.slice(at, colon)
+    const name = lowerCase(block.slice(at, colon))
     const value = withoutSpace(block, colon + 1, end)
-    const lower = lowerCase(name)
-    if (NOT_PLAIN.has(lower) && !(lower === 'connection' && value.toLowerCase() === 'keep-alive')) return undefined
+    if (NOT_PLAIN.has(name) && !(name === 'connection' && value.toLowerCase() === 'keep-alive')) return undefined
     lines.push(name, value)
     at = end + 2
   }
   return lines.length > 2 * MAX_LINES ? undefined : { target, lines }
+}
+
+/** The raw request of one, which is never indexed: a check asks some two dozen questions about as many lines. */
+export function rawFromPlain({ target, lines }: PlainRequest, peer: RawRequest['peer']): RawRequest {
+  return new PlainRaw(target, lines, peer)
+}
+
+/** A class, so that a request brings no functions of its own. */
+class PlainRaw implements RawRequest {
+  readonly method = 'GET'
+  readonly target: string
+  readonly peer: RawRequest['peer']
+  private readonly lines: readonly string[]
+
+  constructor(target: string, lines: readonly string[], peer: RawRequest['peer']) {
+    this.target = target
+    this.lines = lines
+    this.peer = peer
+  }
+
+  all(name: string): readonly string[] {
+    return valuesOf(this.lines, name)
+  }
+
+  names(): readonly string[] {
+    return namesOf(this.lines, 0)
+  }
 }
 
 /** Whether more bytes could make it a plain request: it is the beginning of one, as far as one looks. */
