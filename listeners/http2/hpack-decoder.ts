@@ -1,3 +1,4 @@
+import { lowerCase } from '../../middleware/mouths/header-lines.ts'
 import { decodeHuffman } from './huffman.ts'
 import { ENTRY_OVERHEAD, STATIC_TABLE, TABLE_SIZE } from './static-table.ts'
 
@@ -105,8 +106,9 @@ export class HpackDecoder {
     } else {
       const name = this.text()
       if (name === undefined) return false
-      this.name = name
       this.kind = kindOf(name)
+      // As the one text that V8 compares by its address: each is asked for many times, by each request that names its entry.
+      this.name = this.kind === REGULAR ? lowerCase(name) : name
     }
     const value = this.text()
     if (value === undefined) return false
