@@ -68,6 +68,11 @@ export class FrameReader {
     return this.awaits !== 'anything' || this.held !== undefined || this.part !== undefined
   }
 
+  /** The stream whose header block was begun and is not whole; 0 where there is none. */
+  get begun(): number {
+    return this.part?.stream ?? 0
+  }
+
   /** Nothing more is read. */
   stop(): void {
     this.stopped = true

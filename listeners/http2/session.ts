@@ -158,6 +158,8 @@ class Session implements Http2Session {
       this.flushSoon()
       if (this.reader.waits && this.waiting === undefined) this.waitForWhole()
     } catch (e) {
+      // What ended the session is not asked again: Go's client sends elsewhere at once what no GOAWAY counts.
+      this.lastStream = Math.max(this.lastStream, this.reader.begun)
       if (e instanceof h2.ConnectionError) {
         this.fail(e.code)
         return
@@ -222,9 +224,9 @@ class Session implements Http2Session {
   private block(id: number, ends: boolean, bytes: Buffer, start: number, end: number): void {
     const { decoder, deps } = this
     const lines: string[] = []
-    expect(decoder.decode(bytes, start, end, lines, deps.limits.maxHeaderLines), h2.COMPRESSION_ERROR, 'header block')
     const known = id <= this.lastStream
     if (!known) this.lastStream = id
+    expect(decoder.decode(bytes, start, end, lines, deps.limits.maxHeaderLines), h2.COMPRESSION_ERROR, 'header block')
     // Its client was told, and asks elsewhere (§6.8).
     if (id > this.lastServed) return
     if (known) {
@@ -242,8 +244,8 @@ class Session implements Http2Session {
       return
     }
     const isHead = valueOf(lines, ':method') === 'HEAD'
-    const { count, size, badValue } = decoder
-    const answer = deps.serve({ lines, count, size, badValue })
+    const answer = this.serve(id, lines)
+    if (answer === undefined) return
     if (ends && !(answer instanceof Promise) && bodyOf(answer, isHead) === '') {
       // Most checks: over, and nothing is remembered.
       this.head(id, answer, true)
@@ -252,14 +254,37 @@ class Session implements Http2Session {
     const stream = this.streams.add({ id, isHead, receiving: !ends, left })
     if (answer instanceof Promise) {
       this.inHand += 1
-      void answer.then((late) => this.answerLate(stream, late))
+      void answer.then(
+        (late) => this.answerLate(stream, late),
+        (e: unknown) => {
+          deps.bug(e)
+          this.answerLate(stream, undefined)
+        },
+      )
     } else this.answer(stream, answer)
   }
 
-  private answerLate(stream: Stream, a: Answer): void {
+  /** undefined: there is no answer, which is a fault of ours; its stream is over. */
+  private serve(id: number, lines: readonly string[]): Maybe<Answer> | undefined {
+    const { count, size, badValue } = this.decoder
+    try {
+      return this.deps.serve({ lines, count, size, badValue })
+    } catch (e) {
+      this.deps.bug(e)
+      this.writeReset(id, h2.INTERNAL_ERROR)
+      return undefined
+    }
+  }
+
+  /** @param a undefined: there is none, which is a fault of ours. */
+  private answerLate(stream: Stream, a: Answer | undefined): void {
     this.inHand -= 1
     if (this.over || this.streams.get(stream.id) !== stream) return
-    this.answer(stream, a)
+    if (a !== undefined) this.answer(stream, a)
+    else {
+      this.streams.delete(stream.id)
+      this.writeReset(stream.id, h2.INTERNAL_ERROR)
+    }
     this.flushSoon()
   }
 
@@ -431,7 +456,8 @@ class Session implements Http2Session {
     this.waiting = setTimeout(() => {
       this.waiting = undefined
       if (!this.reader.waits) return
-      if (this.reader.count === count) this.fail(h2.NO_ERROR)
+      // While its client does not read, what came is not taken.
+      if (this.reader.count === count && this.unsent === undefined) this.fail(h2.NO_ERROR)
       else this.waitForWhole()
     }, this.deps.limits.headersTimeoutMs).unref()
   }

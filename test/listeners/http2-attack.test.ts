@@ -13,7 +13,7 @@ import { sendBytes } from '../support/bytes.ts'
 import { frame, PREFACE, type Frame } from '../support/frames.ts'
 import { freePort, headerMode, startReplicas, through } from '../support/replicas.ts'
 
-const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY] = [0, 1, 3, 4, 6, 7] as const
+const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION] = [0, 1, 3, 4, 6, 7, 9] as const
 const END_STREAM = 1
 const END_HEADERS = 4
 const HIGHEST = 2 ** 31 - 1
@@ -238,6 +238,49 @@ test('what comes late for a stream that the last GOAWAY leaves out hurts nobody 
       .map((f) => [f.type, f.payload.readUInt32BE(0)]),
     [[GOAWAY, 1]],
   )
+})
+
+test('a header block that ends the session is not to be sent again: the GOAWAY counts its stream among the served', async (t) => {
+  const huge = await world(t)
+  const parts = Array.from({ length: 9 }, () => frame(CONTINUATION, 0, 7, Buffer.alloc(16_384)))
+  huge.client.send(frame(HEADERS, END_STREAM, 7, GET), ...parts)
+  assert.deepEqual((await huge.client.frame(GOAWAY, 0)).payload, Buffer.of(0, 0, 0, 7, 0, 0, 0, 11))
+  const coded = await world(t)
+  // An index that is none.
+  coded.client.send(frame(HEADERS, END_STREAM | END_HEADERS, 5, Buffer.of(0xfe)))
+  assert.deepEqual((await coded.client.frame(GOAWAY, 0)).payload, Buffer.of(0, 0, 0, 5, 0, 0, 0, 9))
+})
+
+test('a fault of ours with one request ends its stream alone', async (t) => {
+  let asked = 0
+  const { client, bugs } = await world(t, () => {
+    asked += 1
+    if (asked === 1) throw new Error('at once')
+    return asked === 2 ? Promise.reject(new Error('late')) : OK
+  })
+  for (const stream of [1, 3]) {
+    client.get(stream)
+    assert.deepEqual((await client.frame(RST_STREAM, stream)).payload, Buffer.of(0, 0, 0, 2))
+  }
+  client.get(5)
+  assert.equal(await client.status(5), 0x88)
+  assert.deepEqual(bugs.map(String), ['Error: at once', 'Error: late'])
+})
+
+test('what is not taken because a client does not read is no frame that it was slow to send', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const large: Answer = { status: 200, headers: [['x-a', 'x'.repeat(30_000)]] }
+  const { client, socket } = await world(t, () => large)
+  await client.frame(SETTINGS, 0)
+  client.socket.pause()
+  const requests = Array.from({ length: 1000 }, (_, i) => frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i, GET))
+  client.send(...requests)
+  while (!socket.isPaused()) await new Promise((resolve) => setImmediate(resolve))
+  t.mock.timers.tick(16_000)
+  t.mock.timers.tick(16_000)
+  client.socket.resume()
+  await client.frame(HEADERS, 1999)
+  assert.equal(client.frames.filter((f) => f.type === GOAWAY).length, 0)
 })
 
 test('through a real Traefik, no header of one user makes it leave the connection that carries everybody', async (t) => {
