@@ -19,7 +19,7 @@ const MAX_UNSENT = 1_048_576
 const UNSENT_MS = 60_000
 /** After the last frame, so many ms for the client's end of the connection. */
 const LINGER_MS = 1000
-/** A session that closes waits so long for its last streams: one may be kept open for ever, by a body that never ends for one. */
+/** A session that closes waits so long for its last answers: a client may have no window for one, for ever. */
 const CLOSING_MS = 60_000
 /** So many streams that we have reset are known, should more of them come. */
 const KNOWN_RESETS = 1000
@@ -64,7 +64,7 @@ export interface SessionDeps {
 export interface Http2Session {
   /** Says that no new streams are wanted; those on their way are served yet. */
   goaway(): void
-  /** Ends with the last stream in hand, or after a minute. */
+  /** Ends with the last answer in hand, or after a minute. */
   close(): void
 }
 
@@ -472,7 +472,7 @@ class Session implements Http2Session {
 
   /** The last stream was answered, and no other will be. */
   private leaveIfDone(): void {
-    if (!this.over && this.closing !== undefined && this.streams.size === 0) this.leave()
+    if (!this.over && this.closing !== undefined && !this.streams.isAnswering()) this.leave()
   }
 
   private leave(): void {

@@ -33,6 +33,12 @@ export class Streams {
     return this.open.size
   }
 
+  /** Whether an answer is not whole. A body that is on its way does not count: nobody wants it. */
+  isAnswering(): boolean {
+    for (const stream of this.open.values()) if (stream.answering) return true
+    return false
+  }
+
   get(id: number): Stream | undefined {
     return this.open.get(id)
   }
