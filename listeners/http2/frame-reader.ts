@@ -53,8 +53,9 @@ export class FrameReader {
   private readonly taker: FrameTaker
   private readonly limits: BlockLimits
   private awaits: 'preface' | 'settings' | 'anything' = 'preface'
-  /** Came, and is no whole frame yet. */
+  /** Came, and is not taken yet: so many bytes of a buffer, which has room for the rest where it is a frame that was begun. */
   private held: Buffer | undefined
+  private heldSize = 0
   private part: Block | undefined
   private stopped = false
 
@@ -81,7 +82,14 @@ export class FrameReader {
 
   /** @returns false: there may be more to take in what came; `read` goes on with it, an empty chunk will do. */
   read(chunk: Buffer): boolean {
-    const bytes = this.held === undefined ? chunk : Buffer.concat([this.held, chunk])
+    const { held, heldSize } = this
+    if (held !== undefined && heldSize + chunk.length < held.length) {
+      // A frame may come byte by byte, and is not copied anew for each.
+      chunk.copy(held, heldSize)
+      this.heldSize += chunk.length
+      return true
+    }
+    const bytes = held === undefined ? chunk : Buffer.concat([held.subarray(0, heldSize), chunk])
     this.held = undefined
     let at = this.awaits === 'preface' ? this.preface(bytes) : 0
     let full = false
@@ -96,9 +104,16 @@ export class FrameReader {
       this.frame(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, stream, bytes, start, start + length)
       at = start + length
     }
-    // A copy: what is left may be a few bytes of a large chunk.
-    if (!this.stopped && at < bytes.length) this.held = Buffer.from(bytes.subarray(at))
+    if (!this.stopped && at < bytes.length) this.hold(bytes.subarray(at))
     return !full
+  }
+
+  /** Keeps a copy: what is left may be a few bytes of a large chunk. */
+  private hold(rest: Buffer): void {
+    const whole = rest.length < FRAME_HEAD ? 0 : FRAME_HEAD + rest.readUIntBE(0, 3)
+    const isFrame = this.awaits !== 'preface' && whole <= FRAME_HEAD + MAX_FRAME
+    this.held = Buffer.allocUnsafe(Math.max(rest.length, isFrame ? whole : 0))
+    this.heldSize = rest.copy(this.held)
   }
 
   /** How many bytes of it were read (§3.4). */
