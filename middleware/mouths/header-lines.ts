@@ -2,8 +2,21 @@ import { memoize } from '../memo.ts'
 
 export const NONE: readonly string[] = []
 
-/** A header name in lower case. As a key of an object it is one that V8 compares by its address. */
-export const lowerCase = memoize((name) => Object.keys({ [name.toLowerCase()]: 0 })[0] ?? '', 1000, 64)
+const kept = new Map<string, string>()
+
+/**
+ * A header name in lower case. As a key of an object it is one that V8 compares by its address; to make such a key costs 2 µs, so
+ * that whoever sends many names gets them as they are (`memo.ts`).
+ */
+export function lowerCase(name: string): string {
+  const before = kept.get(name)
+  if (before !== undefined) return before
+  const lower = name.toLowerCase()
+  if (kept.size >= 1000 || name.length > 64) return lower
+  const key = Object.keys({ [lower]: 0 })[0] ?? ''
+  kept.set(name, key)
+  return key
+}
 
 /**
  * The values of one name, from names in lower case and values in turn. A check has some twenty lines: to go through them for
