@@ -94,6 +94,8 @@ export function createVerifyDoor(deps: VerifyDoorDeps): VerifyDoor {
   const server = createServer({
     ...contextOf(certificates.current()),
     ALPNProtocols: ['h2', 'http/1.1'],
+    // Nagle's algorithm would hold an answer back until the one before is acknowledged.
+    noDelay: true,
     handshakeTimeout: 10_000,
     requestCert: mutual,
     rejectUnauthorized: mutual,
