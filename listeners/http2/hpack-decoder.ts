@@ -8,6 +8,10 @@ export const SCHEME = 2
 export const PATH = 4
 export const AUTHORITY = 8
 
+const NOTHING: Buffer = Buffer.alloc(0)
+/** Room for a longer text is not kept: a session may never see another. */
+const MOST_KEPT = 32_768
+
 const REGULAR = 0
 const MALFORMED = -1
 
@@ -53,7 +57,7 @@ export class HpackDecoder {
   private bytes = 0
   private limit = TABLE_SIZE
 
-  private block: Buffer = Buffer.alloc(0)
+  private block = NOTHING
   private at = 0
   private end = 0
   private scratch = Buffer.alloc(1024)
@@ -79,8 +83,15 @@ export class HpackDecoder {
     this.count = 0
     this.size = 0
     this.onlyPseudo = true
+    const isRead = this.fields(lines, most)
+    // It may be a part of something large.
+    this.block = NOTHING
+    return isRead
+  }
+
+  private fields(lines: string[], most: number): boolean {
     while (this.at < this.end) {
-      const first = block[this.at] ?? 0
+      const first = this.block[this.at] ?? 0
       if (first >= 0x80) {
         const index = this.number(first, 0x7f)
         if (index < 1 || !this.nameOf(index)) return false
@@ -199,9 +210,16 @@ export class HpackDecoder {
     if (length < 0 || length > this.end - start) return undefined
     this.at = start + length
     if (first < 0x80) return this.block.toString('latin1', start, this.at)
-    if (this.scratch.length < 2 * length) this.scratch = Buffer.alloc(2 * length)
-    const decoded = decodeHuffman(this.block, start, this.at, this.scratch)
-    return decoded < 0 ? undefined : this.scratch.toString('latin1', 0, decoded)
+    const into = this.roomFor(2 * length)
+    const decoded = decodeHuffman(this.block, start, this.at, into)
+    return decoded < 0 ? undefined : into.toString('latin1', 0, decoded)
+  }
+
+  private roomFor(bytes: number): Buffer {
+    if (bytes <= this.scratch.length) return this.scratch
+    const room = Buffer.allocUnsafeSlow(bytes)
+    if (bytes <= MOST_KEPT) this.scratch = room
+    return room
   }
 }
 

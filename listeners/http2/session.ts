@@ -366,7 +366,11 @@ class Session implements Http2Session {
     expect(ack ? payload.length === 0 : payload.length % 6 === 0, h2.FRAME_SIZE_ERROR, 'settings')
     this.misuse.add()
     if (ack) return
-    for (let at = 0; at < payload.length; at += 6) this.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2))
+    for (let at = 0; at < payload.length; at += 6) {
+      // One frame has room for 2,730, and each may visit every stream.
+      this.misuse.add()
+      this.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2))
+    }
     this.out.head(h2.SETTINGS, h2.ACK, 0, 0)
     this.streams.sendAll()
   }

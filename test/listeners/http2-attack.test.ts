@@ -190,6 +190,13 @@ test('CONNECT is a request like any other, and is answered', async (t) => {
   assert.equal(seen.length, 1)
 })
 
+test('each entry of a SETTINGS frame counts as one that costs: any may change the window of every stream', async (t) => {
+  const { client } = await world(t)
+  const entries = Array.from({ length: 1100 }, (_, i) => [0, 4, 0, 0, 0, i % 2])
+  client.send(frame(SETTINGS, 0, 0, entries.flat()))
+  assert.equal((await client.frame(GOAWAY, 0)).payload.readUInt32BE(4), 11)
+})
+
 test('a session whose client has used up its stream ids closes when it is told to', async (t) => {
   const { client, session } = await world(t)
   client.get(HIGHEST)
