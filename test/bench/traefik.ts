@@ -16,10 +16,10 @@ import { goal, report } from './load/goals.ts'
 import { checkHeaders, type ServiceProcess } from './load/service.ts'
 import { inWorld } from './load/world.ts'
 
-const ROUNDS = Number(process.argv[2] ?? 5)
+const ROUNDS = Number(process.argv[2] ?? 7)
 const CONNECTIONS = (process.argv[3] ?? '32,8,2').split(',').map(Number)
-/** Of each contender in each round. */
-const REQUESTS = 1500
+/** Of each contender in each round, by clients at once: long enough to be more than the opening of its connections. */
+const requestsOf = (connections: number): number => (connections >= 32 ? 6000 : 1500)
 /** Before the first round: so many until a server's code is compiled. One that runs for days has that behind it. */
 const WARM_UP = 30_000
 
@@ -120,7 +120,7 @@ await inWorld(async (w) => {
         expect: 200,
       },
     }))
-    const figures = await compare(w.load, contenders, { rounds: ROUNDS, requests: REQUESTS, warmUp })
+    const figures = await compare(w.load, contenders, { rounds: ROUNDS, requests: requestsOf(connections), warmUp })
     warmUp = 500
     printTable(`through Traefik, ${connections} connections (CPU: of the checking server; gateway: Traefik)`, figures)
     tables[connections] = figures

@@ -74,7 +74,7 @@ try {
       ? []
       : [contender('oauth2-proxy, Redis', rival.pid, rival.port, rival.cookie, '/oauth2/auth', 202)]),
   ]
-  const figures = await compare(load, contenders, { rounds, requests: 4000, warmUp: 30_000 })
+  const figures = await compare(load, contenders, { rounds, requests: 12_000, warmUp: 30_000 })
   printTable('verify over HTTP/1.1, 16 connections', figures)
   const over = (b: string): number | undefined => ratio(figures, 'ours, Redis', b)?.per_s
   report(
