@@ -5,10 +5,18 @@ const FIRST_DYNAMIC = STATIC_TABLE.length + 1
 /** A longer value is a token or the like: it fills the table, and is the session's of somebody. */
 const LONGEST_KEPT = 100
 
-interface Entry {
-  /** The how manieth that was kept, from 0. */
-  readonly at: number
-  readonly value: string
+/** Fields that speak of one connection, and make an answer malformed here (RFC 9113 §8.2.2). */
+const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
+
+/** What is known of a field name, in whatever case answers have it. */
+interface Name {
+  /** As HTTP/2 has it; empty where it has none. */
+  readonly text: string
+  /** In the static table; 0 where it is not there. */
+  readonly index: number
+  /** The how manieth that was kept, from 0, and its value. */
+  at: number | undefined
+  value: string
 }
 
 /**
@@ -18,7 +26,9 @@ interface Entry {
  * (§7.1.3): tokens are always text.
  */
 export class HpackEncoder {
-  private readonly kept = new Map<string, Entry>()
+  /** By their spellings in answers, which are few. */
+  private readonly names = new Map<string, Name>()
+  private kept = 0
   private bytes = 0
   private limit = TABLE_SIZE
   /** A table size that the peer's decoder has to be told. */
@@ -30,8 +40,8 @@ export class HpackEncoder {
     if (limit === this.limit) return
     this.limit = limit
     this.toTell = limit
-    this.kept.clear()
-    this.bytes = 0
+    this.names.clear()
+    this.kept = this.bytes = 0
   }
 
   begin(w: FrameWriter): void {
@@ -51,28 +61,37 @@ export class HpackEncoder {
     }
   }
 
-  /** @param name in lower case. */
-  field(w: FrameWriter, name: string, value: string): void {
-    const entry = this.kept.get(name)
-    if (entry !== undefined) {
-      const index = FIRST_DYNAMIC + this.kept.size - 1 - entry.at
-      if (entry.value === value) w.number(0x80, 0x7f, index)
+  field(w: FrameWriter, as: string, value: string): void {
+    const name = this.names.get(as) ?? this.learn(as)
+    if (name.text === '') return
+    if (name.at !== undefined) {
+      const index = FIRST_DYNAMIC + this.kept - 1 - name.at
+      if (name.value === value) w.number(0x80, 0x7f, index)
       else {
         w.number(0x00, 0x0f, index)
         w.text(value)
       }
       return
     }
-    const index = STATIC.get(name)
-    const bytes = name.length + value.length + ENTRY_OVERHEAD
+    const bytes = name.text.length + value.length + ENTRY_OVERHEAD
     const keep = value.length <= LONGEST_KEPT && this.bytes + bytes <= this.limit
     if (keep) {
-      this.kept.set(name, { at: this.kept.size, value })
+      name.at = this.kept
+      name.value = value
+      this.kept += 1
       this.bytes += bytes
     }
-    w.number(keep ? 0x40 : 0x00, keep ? 0x3f : 0x0f, index ?? 0)
-    if (index === undefined) w.text(name)
+    w.number(keep ? 0x40 : 0x00, keep ? 0x3f : 0x0f, name.index)
+    if (name.index === 0) w.text(name.text)
     w.text(value)
+  }
+
+  private learn(as: string): Name {
+    const lower = as.toLowerCase()
+    const text = OF_A_CONNECTION.has(lower) ? '' : lower
+    const name = this.names.get(lower) ?? { text, index: STATIC.get(text) ?? 0, at: undefined, value: '' }
+    this.names.set(lower, name).set(as, name)
+    return name
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import { memoize } from '../../middleware/memo.ts'
 import { isWritable } from '../../middleware/mouths/header-lines.ts'
 import type { Answer, Clock, Maybe } from '../../middleware/types.ts'
 import { FrameReader, type BlockLimits } from './frame-reader.ts'
@@ -296,7 +295,7 @@ class Session implements Http2Session {
 
   /** Writes the head of an answer; false where it is one that nobody could read. */
   private head(id: number, a: Answer, ends: boolean): boolean {
-    const bad = a.headers.find(([name, value]) => !isWritable(name, value))
+    const bad = a.headers.find((header) => !isWritable(header))
     if (bad !== undefined) {
       this.deps.bug(new TypeError(`not a header that may be written: ${bad[0]}`))
       this.writeReset(id, h2.INTERNAL_ERROR)
@@ -306,10 +305,7 @@ class Session implements Http2Session {
     this.out.headers(ends ? h2.END_STREAM : 0, id, (w) => {
       encoder.begin(w)
       encoder.status(w, a.status)
-      for (const [as, value] of a.headers) {
-        const name = fieldName(as)
-        if (name !== '') encoder.field(w, name, value)
-      }
+      for (const [name, value] of a.headers) encoder.field(w, name, value)
     })
     return true
   }
@@ -529,9 +525,3 @@ function contentLength(lines: readonly string[]): number | undefined | 'none' {
 function bodyOf(a: Answer, isHead: boolean): NonNullable<Answer['body']> {
   return isHead ? '' : (a.body ?? '')
 }
-
-/** Fields that speak of one connection, and make an answer malformed here (§8.2.2). */
-const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
-
-/** A name as HTTP/2 has it; empty where it has none. */
-const fieldName = memoize((name) => (OF_A_CONNECTION.has(name.toLowerCase()) ? '' : name.toLowerCase()), 1000, 64)

@@ -1,4 +1,5 @@
 import { memoize } from '../memo.ts'
+import type { Answer } from '../types.ts'
 
 export const NONE: readonly string[] = []
 
@@ -56,7 +57,18 @@ export function indexLines(lines: readonly string[]): Map<string, string[]> {
 const isName = memoize((name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name), 1000, 64)
 const NOT_IN_A_VALUE = /[^\t -~\u0080-\u00ff]/
 
+/** So long a value takes a while to look at. */
+const LONG = 256
+/** Those that were looked at: a token's header is the same pair for as long as the token is kept. */
+const writable = new WeakSet<Answer['headers'][number]>()
+
 /** Whether a header of an answer is one (RFC 9110 §5.1, §5.5): its name or value could begin another line else. */
-export function isWritable(name: string, value: string): boolean {
-  return isName(name) && !NOT_IN_A_VALUE.test(value)
+export function isWritable(header: Answer['headers'][number]): boolean {
+  const [name, value] = header
+  if (!isName(name)) return false
+  if (value.length < LONG) return !NOT_IN_A_VALUE.test(value)
+  if (writable.has(header)) return true
+  if (NOT_IN_A_VALUE.test(value)) return false
+  writable.add(header)
+  return true
 }

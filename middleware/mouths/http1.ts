@@ -45,8 +45,9 @@ export function answerHttp1(req: IncomingMessage, res: ServerResponse, answer: M
  */
 export function headOfHttp1(a: Answer, keepAliveMs: number | undefined): string {
   let head = `HTTP/1.1 ${a.status} ${STATUS_CODES[a.status] ?? 'unknown'}\r\n`
-  for (const [name, value] of a.headers) {
-    if (!isWritable(name, value)) throw new TypeError(`not a header that may be written: ${name}`)
+  for (const header of a.headers) {
+    const [name, value] = header
+    if (!isWritable(header)) throw new TypeError(`not a header that may be written: ${name}`)
     head += `${name}: ${value}\r\n`
   }
   head += `Date: ${httpDate()}\r\n`

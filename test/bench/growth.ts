@@ -16,7 +16,8 @@ import { checkHeaders, startProviderFor, startServiceProcess, type ServiceProces
 
 const most = Number(process.argv[2] ?? 1_000_000)
 const SIZES = [1000, 100_000, 1_000_000].filter((n) => n <= most)
-const ROUNDS = 7
+/** Side by side, and of all of them at random. */
+const ROUNDS = { turns: 21, spread: 7 }
 const REQUESTS = 12_000
 const WARM_UPS = 8
 
@@ -125,14 +126,17 @@ async function measure(
   let latency: object = {}
   const all = size === 1000 ? 'warm' : 'all'
   // Side by side first; what is asked at random leaves work for the collector, which is another question.
-  for (const turns of [
-    [
-      ['warm', growing, 'warm'],
-      ['beside', beside, 'beside'],
-    ],
-    [['spread', growing, all]],
+  for (const { rounds, turns } of [
+    {
+      rounds: ROUNDS.turns,
+      turns: [
+        ['warm', growing, 'warm'],
+        ['beside', beside, 'beside'],
+      ],
+    },
+    { rounds: ROUNDS.spread, turns: [['spread', growing, all]] },
   ] as const)
-    for (let round = 0; round < ROUNDS; round++)
+    for (let round = 0; round < rounds; round++)
       for (const [what, site, file] of turns) {
         const before = usage(site.service.pid).cpuMs
         const out = await one(load, site, join(dir, file))

@@ -16,8 +16,10 @@ import { goal, report } from './load/goals.ts'
 import { checkHeaders, type ServiceProcess } from './load/service.ts'
 import { inWorld } from './load/world.ts'
 
-const ROUNDS = Number(process.argv[2] ?? 7)
+const ROUNDS = process.argv[2] === undefined ? undefined : Number(process.argv[2])
 const CONNECTIONS = (process.argv[3] ?? '32,8,2').split(',').map(Number)
+/** The goals are of 32 clients. */
+const roundsOf = (connections: number): number => ROUNDS ?? (connections >= 32 ? 11 : 5)
 /** Of each contender in each round, by clients at once: long enough to be more than the opening of its connections. */
 const requestsOf = (connections: number): number => (connections >= 32 ? 6000 : 1500)
 /** Before the first round: so many until a server's code is compiled. One that runs for days has that behind it. */
@@ -120,7 +122,11 @@ await inWorld(async (w) => {
         expect: 200,
       },
     }))
-    const figures = await compare(w.load, contenders, { rounds: ROUNDS, requests: requestsOf(connections), warmUp })
+    const figures = await compare(w.load, contenders, {
+      rounds: roundsOf(connections),
+      requests: requestsOf(connections),
+      warmUp,
+    })
     warmUp = 500
     printTable(`through Traefik, ${connections} connections (CPU: of the checking server; gateway: Traefik)`, figures)
     tables[connections] = figures
