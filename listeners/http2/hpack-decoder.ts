@@ -1,5 +1,6 @@
 import { lowerCase } from '../../middleware/mouths/header-lines.ts'
 import { decodeHuffman } from './huffman.ts'
+import { OF_A_CONNECTION } from './protocol.ts'
 import { ENTRY_OVERHEAD, STATIC_TABLE, TABLE_SIZE } from './static-table.ts'
 
 /** Pseudo fields that a block had, as bits (RFC 9113 §8.3.1). */
@@ -26,8 +27,6 @@ const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/
 /** What none may begin or end with (§8.2.1). */
 const EDGE = /^[ \t]|[ \t]$/
-/** Fields of one connection, which make a request malformed here (§8.2.2). */
-const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
 /**
  * Reads the header blocks of one HTTP/2 session (HPACK, RFC 7541) with our table size, which is the one by default. Every

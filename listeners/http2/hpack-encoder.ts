@@ -1,12 +1,10 @@
 import { ENTRY_OVERHEAD, STATIC_TABLE, TABLE_SIZE } from './static-table.ts'
 import type { FrameWriter } from './frame-writer.ts'
+import { OF_A_CONNECTION } from './protocol.ts'
 
 const FIRST_DYNAMIC = STATIC_TABLE.length + 1
 /** A longer value is a token or the like: it fills the table, and is the session's of somebody. */
 const LONGEST_KEPT = 100
-
-/** Fields that speak of one connection, and make an answer malformed here (RFC 9113 §8.2.2). */
-const OF_A_CONNECTION = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
 /** What is known of a field name, in whatever case answers have it. */
 interface Name {

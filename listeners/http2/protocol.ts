@@ -36,6 +36,15 @@ export const INITIAL_WINDOW_SIZE = 0x4
 export const MAX_FRAME_SIZE = 0x5
 export const MAX_HEADER_LIST_SIZE = 0x6
 
+/** Fields that speak of one connection, and make a request or an answer malformed here (§8.2.2). */
+export const OF_A_CONNECTION: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+])
+
 /** Bytes of the head of a frame (§4.1). */
 export const FRAME_HEAD = 9
 /** Bytes of a frame's payload: no larger one is sent unless its reader allows it, and we do not (§4.2). */
