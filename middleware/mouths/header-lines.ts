@@ -1,23 +1,18 @@
 import { memoize } from '../memo.ts'
-import type { Answer } from '../types.ts'
+import type { Answer, RawRequest } from '../types.ts'
 
 export const NONE: readonly string[] = []
 
-const kept = new Map<string, string>()
-
 /**
- * A header name in lower case. As a key of an object it is one that V8 compares by its address; to make such a key costs 2 µs, so
- * that whoever sends many names gets them as they are (`memo.ts`).
+ * A header name in lower case. As a key of an object it is one that V8 compares by its address; to make such a key costs 2 µs,
+ * so that whoever sends many names gets the others as they are.
  */
-export function lowerCase(name: string): string {
-  const before = kept.get(name)
-  if (before !== undefined) return before
-  const lower = name.toLowerCase()
-  if (kept.size >= 1000 || name.length > 64) return lower
-  const key = Object.keys({ [lower]: 0 })[0] ?? ''
-  kept.set(name, key)
-  return key
-}
+export const lowerCase = memoize(
+  (name) => Object.keys({ [name.toLowerCase()]: 0 })[0] ?? '',
+  1000,
+  64,
+  (name) => name.toLowerCase(),
+)
 
 /**
  * The values of one name, from names in lower case and values in turn. A check has some twenty lines: to go through them for
@@ -34,11 +29,46 @@ export function valuesOf(lines: readonly string[], name: string): readonly strin
   return found ?? NONE
 }
 
-/** The names from a place on, as often as they came. */
-export function namesOf(lines: readonly string[], from: number): readonly string[] {
-  const names: string[] = []
-  for (let i = from; i < lines.length; i += 2) names.push(lines[i] ?? '')
-  return names
+/** A raw request over its lines, asked without an index. A class, so that a request brings no functions of its own. */
+export class LinesRequest implements RawRequest {
+  readonly method: string
+  readonly target: string
+  readonly peer: RawRequest['peer']
+  private readonly lines: readonly string[]
+  /** Where the fields begin: before them stand the pseudo fields of HTTP/2. */
+  private readonly first: number
+  private readonly authority: string | undefined
+
+  /** @param lines names in lower case and values in turn, as they came. */
+  constructor(
+    { method, target, peer }: Pick<RawRequest, 'method' | 'target' | 'peer'>,
+    lines: readonly string[],
+    first = 0,
+    authority?: string,
+  ) {
+    this.method = method
+    this.target = target
+    this.peer = peer
+    this.lines = lines
+    this.first = first
+    this.authority = authority
+  }
+
+  all(name: string): readonly string[] {
+    const found = valuesOf(this.lines, name)
+    return name === 'host' && this.authority !== undefined ? hosts(this.authority, found) : found
+  }
+
+  names(): readonly string[] {
+    const names: string[] = []
+    for (let i = this.first; i < this.lines.length; i += 2) names.push(this.lines[i] ?? '')
+    return names
+  }
+}
+
+/** `:authority` is the Host; a field beside it must say the same, and one that does not stays a second value (RFC 9113 §8.3.1). */
+function hosts(authority: string, fields: readonly string[]): readonly string[] {
+  return fields.length === 0 ? [authority] : [authority, ...fields.filter((h) => h !== authority)]
 }
 
 /** Values by lower-case name, from names and values in turn: one pass for the two dozen questions that follow. */

@@ -1,5 +1,5 @@
 import type { RawRequest } from '../types.ts'
-import { lowerCase, namesOf, valuesOf } from './header-lines.ts'
+import { LinesRequest, lowerCase } from './header-lines.ts'
 
 /** A request that is nothing but a GET with headers: what a gateway's check looks like. */
 export interface PlainRequest {
@@ -51,31 +51,9 @@ export function readPlainRequest(text: string): PlainRequest | undefined {
   return lines.length > 2 * MAX_LINES ? undefined : { target, lines }
 }
 
-/** The raw request of one, which is never indexed: a check asks some two dozen questions about as many lines. */
+/** The raw request of one. */
 export function rawFromPlain({ target, lines }: PlainRequest, peer: RawRequest['peer']): RawRequest {
-  return new PlainRaw(target, lines, peer)
-}
-
-/** A class, so that a request brings no functions of its own. */
-class PlainRaw implements RawRequest {
-  readonly method = 'GET'
-  readonly target: string
-  readonly peer: RawRequest['peer']
-  private readonly lines: readonly string[]
-
-  constructor(target: string, lines: readonly string[], peer: RawRequest['peer']) {
-    this.target = target
-    this.lines = lines
-    this.peer = peer
-  }
-
-  all(name: string): readonly string[] {
-    return valuesOf(this.lines, name)
-  }
-
-  names(): readonly string[] {
-    return namesOf(this.lines, 0)
-  }
+  return new LinesRequest({ method: 'GET', target, peer }, lines)
 }
 
 /** Whether more bytes could make it a plain request: it is the beginning of one, as far as one looks. */
