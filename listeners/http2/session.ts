@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { isWritable } from '../../middleware/mouths/header-lines.ts'
+import { isWritable, valuesOf } from '../../middleware/mouths/header-lines.ts'
 import type { Answer, Clock, Maybe } from '../../middleware/types.ts'
 import { FrameReader, type BlockLimits } from './frame-reader.ts'
 import { FrameWriter } from './frame-writer.ts'
@@ -119,8 +119,8 @@ class Session implements Http2Session {
   begin(): void {
     const { limits } = this.deps
     this.out.head(h2.SETTINGS, 0, 0, 12)
-    this.setting(h2.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams)
-    this.setting(h2.MAX_HEADER_LIST_SIZE, limits.maxHeaderListSize)
+    this.writeSetting(h2.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams)
+    this.writeSetting(h2.MAX_HEADER_LIST_SIZE, limits.maxHeaderListSize)
     this.flush()
     this.waitForWhole()
     this.socket.on('data', (chunk: Buffer) => this.read(chunk))
@@ -233,7 +233,13 @@ class Session implements Http2Session {
       return
     }
     const left = contentLength(lines)
-    if (decoder.malformed || !isRequest(decoder.pseudo, lines) || left === 'none' || (ends && (left ?? 0) > 0)) {
+    const method = valueOf(lines, ':method')
+    if (
+      decoder.malformed ||
+      !isRequest(decoder.pseudo, method, lines) ||
+      left === 'none' ||
+      (ends && (left ?? 0) > 0)
+    ) {
       this.reset(id, h2.PROTOCOL_ERROR)
       return
     }
@@ -242,7 +248,7 @@ class Session implements Http2Session {
       this.reset(id, h2.REFUSED_STREAM)
       return
     }
-    const isHead = valueOf(lines, ':method') === 'HEAD'
+    const isHead = method === 'HEAD'
     const answer = this.serve(id, lines)
     if (answer === undefined) return
     if (ends && !(answer instanceof Promise) && bodyOf(answer, isHead) === '') {
@@ -398,7 +404,7 @@ class Session implements Http2Session {
     else if (!this.streams.widenOne(stream, more)) this.reset(id, h2.FLOW_CONTROL_ERROR)
   }
 
-  private setting(name: number, value: number): void {
+  private writeSetting(name: number, value: number): void {
     this.out.bytes(Uint8Array.of(name >> 8, name, value >>> 24, value >> 16, value >> 8, value))
   }
 
@@ -497,14 +503,15 @@ function expect(holds: boolean, code: number, what: string): void {
 }
 
 /** §8.3.1: method, scheme and path, each once; CONNECT has an authority instead (§8.5), and is answered like any other no. */
-function isRequest(pseudo: number, lines: readonly string[]): boolean {
-  if (valueOf(lines, ':method') === 'CONNECT') return pseudo === (METHOD | AUTHORITY)
+function isRequest(pseudo: number, method: string | undefined, lines: readonly string[]): boolean {
+  if (method === 'CONNECT') return pseudo === (METHOD | AUTHORITY)
   const needed = METHOD | SCHEME | PATH
   if ((pseudo & needed) !== needed) return false
   const path = valueOf(lines, ':path') ?? ''
   return path.startsWith('/') || path === '*'
 }
 
+/** The first value of a name: a pseudo field's, which is found soon. */
 function valueOf(lines: readonly string[], name: string): string | undefined {
   for (let i = 0; i < lines.length; i += 2) if (lines[i] === name) return lines[i + 1]
   return undefined
@@ -512,13 +519,9 @@ function valueOf(lines: readonly string[], name: string): string | undefined {
 
 /** In bytes; undefined where the request does not say, 'none' where it says no number, or several times (§8.1.1). */
 function contentLength(lines: readonly string[]): number | undefined | 'none' {
-  let said: string | undefined
-  for (let i = 0; i < lines.length; i += 2) {
-    if (lines[i] !== 'content-length') continue
-    if (said !== undefined) return 'none'
-    said = lines[i + 1]
-  }
+  const [said, another] = valuesOf(lines, 'content-length')
   if (said === undefined) return undefined
+  if (another !== undefined) return 'none'
   return /^[0-9]{1,15}$/.test(said) ? Number(said) : 'none'
 }
 
