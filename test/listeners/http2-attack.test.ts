@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { certs } from '../../commands/certs.ts'
 import { until } from '../../demo/launcher/index.ts'
-import { serveHttp2, type Http2Request, type Http2Session, type SessionLimits } from '../../listeners/http2/session.ts'
-import { systemClock } from '../../middleware/clock.ts'
+import type { Http2Request, Http2Session, SessionLimits } from '../../listeners/http2/session.ts'
 import type { Answer, Maybe } from '../../middleware/types.ts'
 import { sendBytes } from '../support/bytes.ts'
-import { frame, PREFACE, type Frame } from '../support/frames.ts'
+import { frame, FrameClient, type Frame } from '../support/frames.ts'
+import { OK, openHttp2Door } from '../support/http2-door.ts'
 import { freePort, headerMode, startReplicas, through } from '../support/replicas.ts'
 
 const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION] = [0, 1, 3, 4, 6, 7, 9] as const
@@ -19,17 +19,6 @@ const END_HEADERS = 4
 const HIGHEST = 2 ** 31 - 1
 /** `:method GET`, `:scheme https`, `:path /`. */
 const GET = Buffer.of(0x82, 0x87, 0x84)
-
-const LIMITS: SessionLimits = {
-  maxConcurrentStreams: 100,
-  maxHeaderListSize: 65_535,
-  maxHeaderLines: 1000,
-  misuseBurst: 1000,
-  misusePerS: 33,
-  headersTimeoutMs: 15_000,
-  maxBlockBytes: 131_072,
-  maxBlockFrames: 64,
-}
 
 /** A field as text that no table keeps. */
 function field(name: string, value: string): Buffer {
@@ -42,110 +31,44 @@ function field(name: string, value: string): Buffer {
   ])
 }
 
-/** A client that sends what it is told, and keeps the frames that come. */
-class Client {
-  readonly frames: Frame[] = []
-  closed = false
-  readonly socket: Socket
-  private held = Buffer.alloc(0)
-  private readonly changed = new Set<() => void>()
-
-  constructor(socket: Socket) {
-    this.socket = socket
-    socket.on('data', (chunk: Buffer) => this.take(chunk))
-    socket.on('error', () => undefined)
-    socket.once('close', () => {
-      this.closed = true
-      this.tell()
-    })
-    this.send(PREFACE, frame(SETTINGS, 0, 0))
-  }
-
-  send(...parts: Buffer[]): void {
-    this.socket.write(Buffer.concat(parts))
-  }
-
+class Client extends FrameClient {
   get(stream: number, ...fields: Buffer[]): void {
     this.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, Buffer.concat([GET, ...fields])))
   }
 
-  /** The first such frame, when it has come. */
-  async frame(type: number, stream: number): Promise<Frame> {
-    for (;;) {
-      const found = this.frames.find(
-        (f) => f.type === type && f.stream === stream && (type !== SETTINGS || f.flags === 1),
-      )
-      if (found !== undefined) return found
-      assert.ok(!this.closed, `closed before a frame ${type} on stream ${stream}`)
-      await new Promise<void>((resolve) => this.changed.add(resolve))
-    }
+  /** The first such frame, when it has come; of SETTINGS the acknowledgement. */
+  frame(type: number, stream: number): Promise<Frame> {
+    return this.first((f) => f.type === type && f.stream === stream && (type !== SETTINGS || f.flags === 1))
   }
 
   /** The first byte of its header block: 0x88 is 200, 0x8c is 400. */
   async status(stream: number): Promise<number> {
     return (await this.frame(HEADERS, stream)).payload[0] ?? 0
   }
-
-  private take(chunk: Buffer): void {
-    this.held = Buffer.concat([this.held, chunk])
-    while (this.held.length >= 9 && this.held.length >= 9 + this.held.readUIntBE(0, 3)) {
-      const end = 9 + this.held.readUIntBE(0, 3)
-      this.frames.push({
-        type: this.held.readUInt8(3),
-        flags: this.held.readUInt8(4),
-        stream: this.held.readUInt32BE(5),
-        payload: this.held.subarray(9, end),
-      })
-      this.held = this.held.subarray(end)
-    }
-    this.tell()
-  }
-
-  private tell(): void {
-    for (const f of [...this.changed]) f()
-    this.changed.clear()
-  }
 }
 
 interface World {
   readonly client: Client
   readonly session: Http2Session
-  readonly seen: Http2Request[]
-  readonly bugs: unknown[]
+  readonly seen: readonly Http2Request[]
+  readonly bugs: readonly unknown[]
   /** The server's side. */
   readonly socket: Socket
 }
 
-const OK: Answer = { status: 200, headers: [['Content-Length', '0']] }
-
 async function world(
   t: TestContext,
-  serve: (request: Http2Request) => Maybe<Answer> = () => OK,
-  limits: Partial<SessionLimits> = {},
+  serve?: (request: Http2Request) => Maybe<Answer>,
+  limits?: Partial<SessionLimits>,
 ): Promise<World> {
-  const seen: Http2Request[] = []
-  const bugs: unknown[] = []
-  const server: Server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const came = once(server, 'connection') as Promise<[Socket]>
-  const client = new Client(connect((server.address() as AddressInfo).port, '127.0.0.1'))
-  const [socket] = await came
-  socket.on('error', () => undefined)
-  const session = serveHttp2(socket, {
-    limits: { ...LIMITS, ...limits },
-    clock: systemClock,
-    serve: (request) => {
-      seen.push(request)
-      return serve(request)
-    },
-    bug: (e) => bugs.push(e),
-  })
-  t.after(() => {
-    client.socket.destroy()
-    server.close()
-  })
-  return { client, session, seen, bugs, socket }
+  const at = await openHttp2Door(serve, { maxConcurrentStreams: 100, maxHeaderLines: 1000, ...limits })
+  t.after(at.close)
+  const client = new Client(at.port)
+  t.after(() => client.socket.destroy())
+  await client.frame(SETTINGS, 0)
+  const [[socket], [session]] = [at.sockets, at.sessions]
+  assert.ok(socket !== undefined && session !== undefined)
+  return { client, session, seen: at.requests, bugs: at.bugs, socket }
 }
 
 test('a value that no field may have is told to whoever answers, and ends no stream by itself', async (t) => {

@@ -1,67 +1,21 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as connectHttp2, type ClientHttp2Session, type Settings } from 'node:http2'
-import { createServer, type AddressInfo } from 'node:net'
 import { after, describe, test } from 'node:test'
 import fc from 'fast-check'
-import {
-  serveHttp2,
-  type Http2Request,
-  type Http2Session,
-  type SessionDeps,
-  type SessionLimits,
-} from '../../listeners/http2/session.ts'
-import { systemClock } from '../../middleware/clock.ts'
-import type { Answer, Maybe } from '../../middleware/types.ts'
+import type { Answer } from '../../middleware/types.ts'
 import { frame, FrameClient, PREFACE } from '../support/frames.ts'
-
-const LIMITS: SessionLimits = {
-  maxConcurrentStreams: 5,
-  maxHeaderListSize: 65_535,
-  maxHeaderLines: 100,
-  maxBlockBytes: 131_072,
-  maxBlockFrames: 64,
-  misuseBurst: 1000,
-  misusePerS: 33,
-  headersTimeoutMs: 15_000,
-}
-const OK: Answer = { status: 200, headers: [['Content-Length', '0']] }
-
-interface Door {
-  readonly port: number
-  readonly sessions: Http2Session[]
-  readonly requests: Http2Request[]
-  readonly bugs: unknown[]
-}
+import { OK, openHttp2Door, type Http2Door } from '../support/http2-door.ts'
 
 const closing: (() => void)[] = []
 after(() => {
   for (const close of closing) close()
 })
 
-async function door(
-  serve: (request: Http2Request) => Maybe<Answer> = () => OK,
-  limits: Partial<SessionLimits> = {},
-): Promise<Door> {
-  const at = { sessions: [] as Http2Session[], requests: [] as Http2Request[], bugs: [] as unknown[] }
-  const deps: SessionDeps = {
-    limits: { ...LIMITS, ...limits },
-    clock: systemClock,
-    serve: (request) => {
-      at.requests.push(request)
-      return serve(request)
-    },
-    bug: (e) => at.bugs.push(e),
-  }
-  const server = createServer({ noDelay: true }, (socket) => {
-    socket.on('error', () => socket.destroy())
-    closing.push(() => socket.destroy())
-    at.sessions.push(serveHttp2(socket, deps))
-  })
-  server.listen(0, '127.0.0.1')
-  closing.push(() => server.close())
-  await once(server, 'listening')
-  return { ...at, port: (server.address() as AddressInfo).port }
+async function door(...o: Parameters<typeof openHttp2Door>): Promise<Http2Door> {
+  const at = await openHttp2Door(...o)
+  closing.push(at.close)
+  return at
 }
 
 async function client(port: number, settings?: Settings): Promise<ClientHttp2Session> {
@@ -101,6 +55,14 @@ const SETTINGS = 4
 const PING = 6
 const GOAWAY = 7
 const WINDOW_UPDATE = 8
+/** Error codes (RFC 9113 §7). */
+const PROTOCOL = 1
+const FLOW_CONTROL = 3
+const CLOSED = 5
+const SIZE = 6
+const REFUSED = 7
+const COMPRESSION = 9
+const CALM = 11
 /** `:method GET`, `:scheme https`, `:path /`. */
 const GET = [0x82, 0x87, 0x84]
 /** `:method POST` and the others. */
@@ -211,12 +173,6 @@ describe('whatever a client of nghttp2 sends is understood, and what it is answe
 })
 
 describe('a fault of the connection ends it with the code of RFC 9113', () => {
-  const PROTOCOL = 1
-  const FLOW_CONTROL = 3
-  const CLOSED = 5
-  const SIZE = 6
-  const COMPRESSION = 9
-  const CALM = 11
   const begin = [PREFACE, frame(SETTINGS, 0, 0)]
   const cases: readonly (readonly [string, number, readonly Buffer[]])[] = [
     ['no preface (§3.4)', PROTOCOL, [Buffer.from('GET / HTTP/1.1\r\n\r\n')]],
@@ -307,10 +263,6 @@ describe('a fault of the connection ends it with the code of RFC 9113', () => {
 })
 
 describe('a fault of one stream ends that stream, and the session goes on', () => {
-  const PROTOCOL = 1
-  const FLOW_CONTROL = 3
-  const CLOSED = 5
-  const REFUSED = 7
   const cases: readonly (readonly [string, number, readonly Buffer[]])[] = [
     ['no method (§8.3.1)', PROTOCOL, [frame(HEADERS, 5, 1, [0x87, 0x84])]],
     ['no scheme', PROTOCOL, [frame(HEADERS, 5, 1, [0x82, 0x84])]],
