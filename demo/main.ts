@@ -2,7 +2,7 @@
  * `npm run demo`: Traefik, this service, an OpenID provider, two APIs and an SPA on this machine. `DEMO_PORT` moves it (the
  * provider has the next port), `DEMO_STORE=redis` keeps sessions in Valkey. Ctrl-C or SIGTERM ends every process it started.
  */
-import { createServer } from 'node:net'
+import { canListen } from './launcher/index.ts'
 import { startWorld, type World } from './world.ts'
 
 const port = Number(process.env['DEMO_PORT'] ?? '8000')
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   if (!Number.isInteger(port) || port < 1 || port > 65_534)
     return fail(`DEMO_PORT=${process.env['DEMO_PORT'] ?? ''} is no port`)
   for (const taken of [port, port + 1]) {
-    if (!(await isFree(taken)))
+    if (!(await canListen(taken)))
       return fail(`port ${taken} is taken. Stop what listens there, or choose others: DEMO_PORT=9000 npm run demo`)
   }
   console.log('starting Traefik, the service, a provider, two APIs and an SPA …')
@@ -68,14 +68,6 @@ Ctrl-C ends everything.`)
 async function fail(why: string): Promise<never> {
   console.error(`demo: ${why}`)
   return end(1)
-}
-
-function isFree(at: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(at, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
 }
 
 await main()

@@ -104,8 +104,14 @@ async function build(o: WorldOptions, ends: (() => Promise<void>)[], stop: () =>
     }),
     (p) => p.close(),
   )
-  const orders = own(await startApi({ name: 'orders', audience: ORDERS_AUDIENCE, issuer }), (a) => a.close())
-  const billing = own(await startApi({ name: 'billing', audience: BILLING_AUDIENCE, issuer }), (a) => a.close())
+  const orders = own(
+    await startApi({ name: 'orders', audience: ORDERS_AUDIENCE, issuer, port: await freePort() }),
+    (a) => a.close(),
+  )
+  const billing = own(
+    await startApi({ name: 'billing', audience: BILLING_AUDIENCE, issuer, port: await freePort() }),
+    (a) => a.close(),
+  )
   const spa = own(await startSpa(), (x) => x.close())
   const ports: Ports = {
     traefik: traefikPort,

@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { findChromium, findRedis, findTraefik } from '../demo/launcher/index.ts'
 
 const only = process.argv.slice(2)
@@ -23,7 +24,14 @@ const concurrency = Math.max(2, Math.min(4, availableParallelism()))
 const files = only.length > 0 ? only : ['test/**/*.test.ts']
 const child = spawn(
   process.execPath,
-  ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...files],
+  [
+    '--import',
+    join(import.meta.dirname, 'limits.ts'),
+    '--test',
+    `--test-concurrency=${concurrency}`,
+    '--test-reporter=spec',
+    ...files,
+  ],
   { stdio: 'inherit' },
 )
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal))

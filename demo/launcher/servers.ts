@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findRedis, findTraefik } from './find.ts'
-import { answers, freePort, start, until, type Running } from './process.ts'
+import { answers, freePort } from './port.ts'
+import { start, until, type Running } from './process.ts'
 
 export interface Traefik extends Running {
   /** Rewrites a dynamic file; Traefik watches the folder. */

@@ -5,26 +5,10 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { findRedis, findTraefik, freePort, start, until, type Running } from '../../demo/launcher/index.ts'
+import { canListen, findRedis, findTraefik, freePort, start, until, type Running } from '../../demo/launcher/index.ts'
 
 const run = promisify(execFile)
 const MAIN = join(import.meta.dirname, '..', '..', 'demo', 'main.ts')
-
-/** Two free ports in a row, as the demo wants them. */
-async function twoPorts(): Promise<number> {
-  for (;;) {
-    const port = await freePort()
-    if (port < 65_000 && (await free(port + 1))) return port
-  }
-}
-
-function free(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
-}
 
 /** Every process below one, by /proc. */
 function descendants(pid: number): number[] {
@@ -58,7 +42,7 @@ async function startDemo(port: number): Promise<Running> {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`the demo says where it is and what to click, and ${signal} leaves no process behind`, async () => {
-    const port = await twoPorts()
+    const port = await freePort(2)
     const demo = await startDemo(port)
     try {
       await until('the demo', async () => demo.output().includes(`demo ready http://localhost:${port}`), {
@@ -79,7 +63,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 test('SIGTERM while the demo starts leaves no process behind either', async () => {
-  const port = await twoPorts()
+  const port = await freePort(2)
   const demo = await startDemo(port)
   try {
     await until('something started', async () => descendants(demo.pid).length > 0, { running: demo })
@@ -87,7 +71,7 @@ test('SIGTERM while the demo starts leaves no process behind either', async () =
     process.kill(demo.pid, 'SIGTERM')
     await demo.exited
     await until('all gone', async () => ![...children, ...descendants(demo.pid)].some(alive))
-    assert.ok(await free(port))
+    assert.ok(await canListen(port))
   } finally {
     await demo.stop()
   }
@@ -95,7 +79,7 @@ test('SIGTERM while the demo starts leaves no process behind either', async () =
 
 for (const offset of [0, 1]) {
   test(`a taken port (${offset === 0 ? "Traefik's" : "the provider's"}) is one clear sentence and exit 1`, async () => {
-    const port = await twoPorts()
+    const port = await freePort(2)
     const taken = createServer()
     await new Promise<void>((resolve) => taken.listen(port + offset, '127.0.0.1', resolve))
     try {

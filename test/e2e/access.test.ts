@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import { ROBOT_SECRET, ORDERS_AUDIENCE } from '../../demo/config.ts'
-import { launchBrowser } from '../../demo/launcher/index.ts'
-import { startWorld, type World } from '../../demo/world.ts'
+import type { World } from '../../demo/world.ts'
+import { startWorldAndBrowser } from '../support/browser-world.ts'
 import { signInOn } from '../support/demo-page.ts'
 
 describe('who may what, in a real browser, through a real Traefik', () => {
   let w: World
   let browser: Browser
   before(async () => {
-    ;[w, browser] = await Promise.all([startWorld(), launchBrowser()])
+    ;[w, browser] = await startWorldAndBrowser()
   })
   after(async () => {
     await browser.close()

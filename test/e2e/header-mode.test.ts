@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import helmet from 'helmet'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { launchBrowser } from '../../demo/launcher/index.ts'
 import { startWorld, type World } from '../../demo/world.ts'
+import { startWorldAndBrowser } from '../support/browser-world.ts'
 import { signInOn } from '../support/demo-page.ts'
 
 const SECRETS = ['demo-only-client-secret', 'demo-only-session-secret']
@@ -52,7 +52,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     let w: World
     let browser: Browser
     before(async () => {
-      ;[w, browser] = await Promise.all([startWorld({ store }), launchBrowser()])
+      ;[w, browser] = await startWorldAndBrowser({ store })
     })
     after(async () => {
       await browser.close()

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { launchBrowser } from '../../demo/launcher/index.ts'
-import { startWorld, type World } from '../../demo/world.ts'
+import type { World } from '../../demo/world.ts'
+import { startWorldAndBrowser } from '../support/browser-world.ts'
 import { assertAccessible } from '../pages/axe.ts'
 import { signInAt } from '../support/sign-in.ts'
 
 let w: World
 let browser: Browser
 before(async () => {
-  ;[w, browser] = await Promise.all([startWorld(), launchBrowser()])
+  ;[w, browser] = await startWorldAndBrowser()
 })
 after(async () => {
   await browser.close()

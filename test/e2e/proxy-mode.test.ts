@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
-import { launchBrowser, until } from '../../demo/launcher/index.ts'
-import { startWorld, type World } from '../../demo/world.ts'
+import { until } from '../../demo/launcher/index.ts'
+import type { World } from '../../demo/world.ts'
+import { startWorldAndBrowser } from '../support/browser-world.ts'
 import { signInOn } from '../support/demo-page.ts'
 
 async function signIn(page: Page, w: World): Promise<void> {
@@ -15,7 +16,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     let w: World
     let browser: Browser
     before(async () => {
-      ;[w, browser] = await Promise.all([startWorld({ store }), launchBrowser()])
+      ;[w, browser] = await startWorldAndBrowser({ store })
     })
     after(async () => {
       await browser.close()

@@ -1,6 +1,6 @@
 import { createHmac, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { freePort } from '../../demo/launcher/index.ts'
 
 export interface Reply {
   readonly status?: number
@@ -50,8 +50,8 @@ export async function startBadProvider(): Promise<BadProvider> {
   const sent = { bytes: 0 }
   const server = createServer((req, res) => void handle(req, res).catch(() => res.destroy()))
   const listen = (port: number): Promise<void> => new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
-  await listen(0)
-  const port = (server.address() as AddressInfo).port
+  const port = await freePort()
+  await listen(port)
   const issuer = `http://127.0.0.1:${port}`
   const stop = async (): Promise<void> => {
     server.closeAllConnections()

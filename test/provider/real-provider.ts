@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { Provider as OidcProvider, type Configuration, type ClientMetadata } from 'oidc-provider'
+import { freePort } from '../../demo/launcher/index.ts'
 
 /** A real OpenID provider (panva/oidc-provider) on loopback, whose sign-in page is answered at once for `user`. */
 export interface RealProvider {
@@ -29,8 +29,9 @@ export async function startRealProvider(o: {
   readonly port?: number
 }): Promise<RealProvider> {
   const server = createServer()
-  await new Promise<void>((resolve) => server.listen(o.port ?? 0, '127.0.0.1', resolve))
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const port = o.port ?? (await freePort())
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  const issuer = `http://127.0.0.1:${port}`
   const base = baseConfiguration(o.clients, o.useGrantedResource ?? true, o.par ?? true, o.accessTokenTtlS ?? 300)
   const oidc = new OidcProvider(issuer, { ...base, ...o.configuration })
   o.extend?.(oidc)

@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
@@ -99,7 +99,8 @@ export async function startWire(to: number, at?: number): Promise<Wire> {
       join(raw, tls)
     })
   })
-  await new Promise<void>((resolve) => server.listen(at ?? 0, '127.0.0.1', resolve))
+  const port = at ?? (await freePort())
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const cut = (): void => {
     for (const [a, b] of pairs) {
       a.destroy()
@@ -107,7 +108,7 @@ export async function startWire(to: number, at?: number): Promise<Wire> {
     }
   }
   return Object.assign(wire, {
-    port: (server.address() as AddressInfo).port,
+    port,
     stall: () => {
       stalled = true
     },
