@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { BoundedMap } from '../bounded-map.ts'
 import type { EpochMs, Secret, ServiceToken, SessionId, TokenAnswer, TokenId } from '../types.ts'
 import { audienceFits, decodeJwt, expiryOf, readAudiences, readScopes, stillFits } from './audience.ts'
 import { ask } from './exchange.ts'
@@ -17,8 +18,7 @@ export interface BearerTokens {
 }
 
 export function createBearerTokens(p: Parts): BearerTokens {
-  const cache = new Map<string, ServiceToken>()
-  const most = p.o.mostBearers ?? 5_000
+  const cache = new BoundedMap<string, ServiceToken>(p.o.mostBearers ?? 5_000)
   return {
     warm: (t, token, rejected) => {
       const known = exchanges(t) ? cache.get(cacheKey(t, token)) : asItIs(t, token, p.o.clock.wallMs())
@@ -38,12 +38,6 @@ export function createBearerTokens(p: Parts): BearerTokens {
         p.noteRefusal(callerId(t, token), t, answer.error, answer.description)
         return { kind: 'none', reason: answer.error }
       }
-      const now = p.o.clock.wallMs()
-      if (cache.size >= most) for (const [k, v] of cache) if (!isValid(v, now)) cache.delete(k)
-      const oldest = cache.keys().next()
-      if (cache.size >= most && oldest.done !== true) cache.delete(oldest.value)
-      // Anew at the end: the order of insertion is that of age.
-      cache.delete(cacheKey(t, token))
       cache.set(cacheKey(t, token), answer.token)
       return answer
     },

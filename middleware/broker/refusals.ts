@@ -1,3 +1,4 @@
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock, SessionId } from '../types.ts'
 import type { Target } from './types.ts'
 
@@ -21,7 +22,7 @@ export function refusalScope(error: string): 'session' | 'client' {
 }
 
 export function createRefusals(o: { readonly clock: Clock; readonly generation: () => unknown }): Refusals {
-  const bySession = new Map<string, Map<string, { readonly until: number; readonly reason: string }>>()
+  const bySession = new BoundedMap<string, Map<string, { readonly until: number; readonly reason: string }>>(MOST)
   let generation = o.generation()
 
   const lane = (session: SessionId | undefined): Map<string, { readonly until: number; readonly reason: string }> => {
@@ -29,12 +30,7 @@ export function createRefusals(o: { readonly clock: Clock; readonly generation: 
     generation = o.generation()
     const key = session ?? ''
     const known = bySession.get(key) ?? new Map<string, { until: number; reason: string }>()
-    bySession.delete(key)
     bySession.set(key, known)
-    for (const oldest of bySession.keys()) {
-      if (bySession.size <= MOST) break
-      bySession.delete(oldest)
-    }
     return known
   }
 

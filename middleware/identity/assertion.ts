@@ -1,4 +1,5 @@
 import { sign } from 'node:crypto'
+import { BoundedMap } from '../bounded-map.ts'
 import type { PublicUrl, Settings } from '../../config/types.ts'
 import type { Claims, Emit, EpochMs, LiveSession } from '../types.ts'
 import type { AssertionKey } from './assertion-keys.ts'
@@ -45,7 +46,7 @@ export function createAssertion(
   const key = keys[0]
   if (key === undefined) throw new Error('no key to sign assertions with')
   const { ttlMs } = settings.identity.assertion
-  const kept = new Map<string, Kept>()
+  const kept = new BoundedMap<string, Kept>(MAX_KEPT)
   const header = encode({ alg: 'ES256', typ: ASSERTION_TYPE, kid: key.public.kid })
   const make = (who: Who, service: string | undefined, at: EpochMs): string => {
     const text = `${header}.${encode(buildClaims(who, service, settings, at, emit))}`
@@ -61,9 +62,6 @@ export function createAssertion(
     if (before !== undefined && before.version === version && at < before.freshUntil && at > before.freshUntil - ttlMs)
       return before.jwt
     const jwt = make(who, service, at)
-    // The oldest goes first: Map keeps the order of insertion.
-    kept.delete(slot)
-    if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value ?? '')
     kept.set(slot, { jwt, version, freshUntil: at + Math.min(ttlMs, who.expiresAt - at) / 2 })
     return jwt
   }

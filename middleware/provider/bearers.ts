@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { BoundedMap } from '../bounded-map.ts'
 import type { BearerIssuer } from '../../config/types.ts'
 import type { Bearers, BearerVerdict, Claims, EpochMs, Maybe, Secret } from '../types.ts'
 import { CLOCK_TOLERANCE_S } from './auth-age.ts'
@@ -32,7 +33,7 @@ export function createBearers(
   o: Omit<ProviderOptions, 'settings'>,
 ): BearerRoom {
   const verifiers = new Map([...issuers].map(([name, settings]) => [name, createBearerVerifier({ ...o, settings })]))
-  const known = new Map<string, Known>()
+  const known = new BoundedMap<string, Known>(MOST)
   const flights = new Map<string, Promise<BearerVerdict>>()
 
   const judge = async (jwt: string, key: string, names: readonly string[]): Promise<BearerVerdict> => {
@@ -61,9 +62,6 @@ export function createBearers(
 
   const keep = (key: string, by: string, verdict: Known['verdict']): void => {
     const now = o.clock.wallMs()
-    if (known.size >= MOST) for (const [k, v] of known) if (v.until <= now) known.delete(k)
-    const oldest = known.keys().next()
-    if (known.size >= MOST && oldest.done !== true) known.delete(oldest.value)
     known.set(key, { by, verdict, until: verdict.expiresAt, recheckAt: now + RECHECK_MS })
   }
 

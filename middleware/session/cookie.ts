@@ -1,4 +1,5 @@
 import { sign, unsign } from 'cookie-signature'
+import { BoundedMap } from '../bounded-map.ts'
 import type { SessionId } from '../types.ts'
 
 const SIGNED = 's:'
@@ -16,19 +17,17 @@ export function readSessionCookie(raw: string, keys: readonly string[]): Session
   if (before !== undefined) return before
   const id = checkSigned(raw, keys)
   if (id === undefined) return undefined
-  const oldest = proven.size >= MOST_PROVEN ? proven.keys().next() : undefined
-  if (oldest?.done === false) proven.delete(oldest.value)
   proven.set(raw, id)
   return id
 }
 
 /** Signatures that were checked need no second check: the very text, byte for byte, under these very keys. Only good ones. */
 const MOST_PROVEN = 10_000
-const provenByKeys = new WeakMap<readonly string[], Map<string, SessionId>>()
+const provenByKeys = new WeakMap<readonly string[], BoundedMap<string, SessionId>>()
 
-function provenUnder(keys: readonly string[]): Map<string, SessionId> {
+function provenUnder(keys: readonly string[]): BoundedMap<string, SessionId> {
   let proven = provenByKeys.get(keys)
-  if (proven === undefined) provenByKeys.set(keys, (proven = new Map<string, SessionId>()))
+  if (proven === undefined) provenByKeys.set(keys, (proven = new BoundedMap<string, SessionId>(MOST_PROVEN)))
   return proven
 }
 

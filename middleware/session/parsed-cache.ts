@@ -1,3 +1,4 @@
+import { BoundedMap } from '../bounded-map.ts'
 import type { LiveSession, SessionId } from '../types.ts'
 import type { StoredSession } from './backend.ts'
 
@@ -29,7 +30,7 @@ export function weightOf(stored: StoredSession): number {
 }
 
 export function createParsedCache(mostBytes: number): ParsedCache {
-  const kept = new Map<SessionId, Kept>()
+  const kept = new BoundedMap<SessionId, Kept>(Infinity)
   let total = 0
   const remove = (id: SessionId): void => {
     total -= kept.get(id)?.bytes ?? 0
@@ -40,10 +41,7 @@ export function createParsedCache(mostBytes: number): ParsedCache {
     set: (id, k) => {
       remove(id)
       if (k.bytes > mostBytes) return
-      for (const oldest of kept.keys()) {
-        if (total + k.bytes <= mostBytes) break
-        remove(oldest)
-      }
+      while (total + k.bytes > mostBytes) total -= kept.dropOldest()?.bytes ?? 0
       kept.set(id, k)
       total += k.bytes
     },

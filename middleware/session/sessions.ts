@@ -10,6 +10,7 @@ import type {
   SessionRecord,
   SessionStore,
 } from '../types.ts'
+import { BoundedMap } from '../bounded-map.ts'
 import type { Emit, ServiceToken } from '../types.ts'
 import { handleOf } from './handle.ts'
 import { ID_TOKEN, REFRESH_TOKEN, type SessionBackend, type StoredSession } from './backend.ts'
@@ -139,11 +140,10 @@ type TellOnce = (id: SessionId, what: string, why: string, slot?: string) => voi
 const MOST_TOLD = 10_000
 
 function createTellOnce(emit: Emit): TellOnce {
-  const told = new Map<string, true>()
+  const told = new BoundedMap<string, true>(MOST_TOLD)
   return (id, what, why, slot) => {
     const key = `${id} ${slot ?? what} ${why}`
     if (told.has(key)) return
-    if (told.size >= MOST_TOLD) dropOldest(told)
     told.set(key, true)
     emit({
       name: 'sealed_unreadable',
@@ -195,9 +195,4 @@ function indexesOf(parts: readonly (string | Handle)[], o: SessionsOptions): str
 
 function blind(key: string, o: SessionsOptions): string {
   return indexesOf(['key', key], o)[0] ?? key
-}
-
-function dropOldest(map: Map<unknown, unknown>): void {
-  const first = map.keys().next()
-  if (first.done !== true) map.delete(first.value)
 }

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../bounded-map.ts'
 import type { SessionId } from '../../types.ts'
 import type { Seen, StoredSession } from '../backend.ts'
 
@@ -26,7 +27,7 @@ export interface TrackedCache {
 }
 
 export function createTrackedCache(monoMs: () => number): TrackedCache {
-  const entries = new Map<SessionId, Entry>()
+  const entries = new BoundedMap<SessionId, Entry>(MOST)
   const flights = new Map<SessionId, { valid: boolean; readonly result: Promise<StoredSession | undefined> }>()
   const overtaken = (id: SessionId): void => {
     const flight = flights.get(id)
@@ -51,9 +52,6 @@ export function createTrackedCache(monoMs: () => number): TrackedCache {
       flight.result = flight.result
         .then((stored) => {
           if (stored !== undefined && flight.valid && keep()) {
-            const first = entries.size >= MOST ? entries.keys().next() : undefined
-            if (first !== undefined && first.done !== true) entries.delete(first.value)
-            entries.delete(id)
             const seen = { revision: stored.revision, idleUntil: stored.idleUntil }
             entries.set(id, { seen, untilMonoMs: monoMs() + TTL_MS })
           }

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../bounded-map.ts'
 import type { EndReason, SessionId } from '../../types.ts'
 
 type Listener = (id: SessionId, reason: EndReason) => void
@@ -17,13 +18,11 @@ export interface Endings {
 const MOST = 20_000
 
 export function createEndings(monoMs: () => number): Endings {
-  const known = new Map<SessionId, { readonly reason: EndReason; readonly atMonoMs: number }>()
+  const known = new BoundedMap<SessionId, { readonly reason: EndReason; readonly atMonoMs: number }>(MOST)
   const listeners = new Set<Listener>()
   return {
     add: (id, reason) => {
       if (known.has(id)) return
-      const first = known.size >= MOST ? known.keys().next() : undefined
-      if (first !== undefined && first.done !== true) known.delete(first.value)
       known.set(id, { reason, atMonoMs: monoMs() })
       for (const f of [...listeners]) f(id, reason)
     },
