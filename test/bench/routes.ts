@@ -9,7 +9,7 @@ import { goal, report } from './load/goals.ts'
 import { checkHeaders } from './load/service.ts'
 import { inWorld } from './load/world.ts'
 
-const ROUNDS = Number(process.argv[2] ?? 7)
+const ROUNDS = Number(process.argv[2] ?? 41)
 const COUNTS = [10, 1000, 10_000]
 const OF_EACH = 3
 
@@ -43,7 +43,7 @@ await inWorld(async (w) => {
       },
     })
   }
-  const all = await compare(w.load, contenders, { rounds: ROUNDS, requests: 4000, warmUp: 12_000 })
+  const all = await compare(w.load, contenders, { rounds: ROUNDS, requests: 2000, warmUp: 60_000 })
   const figures = COUNTS.map((count) => together(name(count), all))
   printTable('checks among so many routes, HTTP/1.1, 16 connections', figures)
   report('routes', { sizes, figures }, [

@@ -1,19 +1,22 @@
-import { fork } from 'node:child_process'
+import { fork, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Job, Outcome } from './job.ts'
 
 export interface Generator {
+  readonly pid: number
   /** One job at a time. Throws where answers were not the expected ones: a fast error is no figure. */
   run(job: Job): Promise<Outcome>
   stop(): void
 }
 
 /**
- * One thread, and a nursery that is large enough. V8's collector and compilers otherwise have helpers in other threads, which
- * take the core from what is measured, and the more so the longer its answers are.
+ * One thread, and a nursery that is small, so that a collection stops it for 0.15 ms in place of one. V8's collector and
+ * compilers otherwise have helpers in other threads, which take the core from what is measured, and the more so the longer
+ * its answers are.
  */
-const ALONE = ['--single-threaded', '--min-semi-space-size=16', '--max-semi-space-size=16']
+const ALONE = ['--single-threaded', '--min-semi-space-size=1', '--max-semi-space-size=1']
 
 export function startGenerator(): Generator {
   const child = fork(join(import.meta.dirname, 'generator.ts'), {
@@ -21,6 +24,7 @@ export function startGenerator(): Generator {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   return {
+    pid: child.pid ?? -1,
     run: async (job) => {
       const answer = await new Promise<Outcome | { readonly error: string }>((resolve, reject) => {
         child.once('message', (m) => resolve(m as Outcome))
@@ -50,6 +54,17 @@ export function usage(pid: number): { readonly cpuMs: number; readonly rssMb: nu
   } catch {
     return { cpuMs: 0, rssMb: 0 }
   }
+}
+
+/**
+ * Keeps all threads of processes on one core (`taskset` of util-linux), so that who measures and who is measured are in
+ * nobody's way. False where the machine has no such core, or no such program.
+ */
+export function keepOnCore(core: number, ...pids: readonly number[]): boolean {
+  return (
+    core < availableParallelism() &&
+    pids.every((pid) => spawnSync('taskset', ['-apc', String(core), String(pid)]).status === 0)
+  )
 }
 
 export function median(values: readonly number[]): number {
