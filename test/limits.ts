@@ -1,12 +1,12 @@
 /**
  * Loaded before each test file by `npm test`. Node waits for a test file as long as anything in it is open, and its own
  * limit of time is for tests, not for files: a server or a browser that nobody ends (because a `before` failed, say) would
- * stop the whole run. So a file has ten seconds after its last test, and ten minutes in all; then it is a failure that
+ * stop the whole run. So a file has half a minute after its last test, and ten minutes in all; then it is a failure that
  * says what was still open.
  */
 import { after } from 'node:test'
 
-const AFTER_LAST_TEST_MS = Number(process.env['TEST_FILE_ENDS_WITHIN_MS'] ?? '10000')
+const AFTER_LAST_TEST_MS = Number(process.env['TEST_FILE_ENDS_WITHIN_MS'] ?? '30000')
 const WHOLE_FILE_MS = 600_000
 
 // The runner itself loads this too, and has no end but that of its files.
