@@ -51,6 +51,8 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   chart: { says: 'docs/bench.svg again, from docs/bench.json' },
 }
 
+/** None takes half as long; one that hangs is a failure, and stops nothing else. */
+const LONGEST_MS = 15 * 60_000
 const DOCS = join(import.meta.dirname, '..', '..', 'docs')
 const [what, ...rest] = process.argv.slice(2)
 
@@ -105,6 +107,7 @@ async function run(
 ): Promise<{ readonly code: number; readonly said?: unknown }> {
   const child = spawn(process.execPath, [join(import.meta.dirname, `${name}.ts`), ...args], {
     stdio: ['inherit', take ? 'pipe' : 'inherit', 'inherit'],
+    timeout: LONGEST_MS,
   })
   let text = ''
   child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()))

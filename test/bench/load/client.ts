@@ -43,17 +43,34 @@ export function startGenerator(): Generator {
 
 /**
  * Processor time of a process so far, in ms (user and system), and what it has resident, in MB. Linux only; else zeros. The
- * time is the scheduler's own, thread by thread: that of `/proc/PID/stat` is guessed from who runs at each tick of 10 ms.
+ * time is the scheduler's own, thread by thread, where the kernel keeps it: that of `/proc/PID/stat` is guessed from who runs
+ * at each tick of 10 ms.
  */
 export function usage(pid: number): { readonly cpuMs: number; readonly rssMb: number } {
-  const of = (what: string): string => readFileSync(`/proc/${pid}/${what}`, 'utf8')
   try {
-    const rssPages = Number(of('statm').split(' ')[1])
-    const ns = readdirSync(`/proc/${pid}/task`).map((thread) => Number(of(`task/${thread}/schedstat`).split(' ')[0]))
-    return { cpuMs: ns.reduce((sum, n) => sum + n, 0) / 1e6, rssMb: (rssPages * 4096) / 1048576 }
+    const rssPages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
+    return { cpuMs: scheduledMs(pid) ?? tickedMs(pid), rssMb: (rssPages * 4096) / 1048576 }
   } catch {
     return { cpuMs: 0, rssMb: 0 }
   }
+}
+
+function scheduledMs(pid: number): number | undefined {
+  let ns = 0
+  for (const thread of readdirSync(`/proc/${pid}/task`))
+    try {
+      ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0])
+    } catch {
+      // It ended meanwhile, or the kernel keeps none.
+    }
+  return ns > 0 ? ns / 1e6 : undefined
+}
+
+function tickedMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 /**
