@@ -3,8 +3,8 @@
  * same warm session and token, in turn. Two processes of one config differ by a fifth here, by where their code happens to
  * lie, so there are three of each, and the medians count. And what so many routes cost in memory and at the start.
  */
-import { compare, printTable, ratio, type Contender, type Figures } from './load/compare.ts'
-import { median, usage } from './load/client.ts'
+import { compare, printTable, ratio, together, type Contender } from './load/compare.ts'
+import { usage } from './load/client.ts'
 import { goal, report } from './load/goals.ts'
 import { checkHeaders } from './load/service.ts'
 import { inWorld } from './load/world.ts'
@@ -44,7 +44,12 @@ await inWorld(async (w) => {
     })
   }
   const all = await compare(w.load, contenders, { rounds: ROUNDS, requests: 2000, warmUp: 60_000 })
-  const figures = COUNTS.map((count) => together(name(count), all))
+  const figures = COUNTS.map((count) =>
+    together(
+      name(count),
+      all.filter((f) => f.name.startsWith(`${name(count)},`)),
+    ),
+  )
   printTable('checks among so many routes, HTTP/1.1, 16 connections', figures)
   report('routes', { sizes, figures }, [
     ...goal(
@@ -55,20 +60,6 @@ await inWorld(async (w) => {
     ),
   ])
 })
-
-/** Several processes of one config as one. */
-function together(name: string, all: readonly Figures[]): Figures {
-  const of = all.filter((f) => f.name.startsWith(`${name},`))
-  const middle = (pick: (f: Figures) => number): number => median(of.map(pick))
-  return {
-    name,
-    per_s: middle((f) => f.per_s),
-    spread: [Math.min(...of.map((f) => f.spread[0])), Math.max(...of.map((f) => f.spread[1]))],
-    cpu_us: middle((f) => f.cpu_us),
-    p50_us: middle((f) => f.p50_us),
-    p99_us: middle((f) => f.p99_us),
-  }
-}
 
 function name(count: number): string {
   return `${count.toLocaleString('en')} routes`

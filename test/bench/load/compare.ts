@@ -75,6 +75,19 @@ export async function compare(
   }))
 }
 
+/** Several processes of one config as one: medians of theirs. */
+export function together(name: string, of: readonly Figures[]): Figures {
+  const middle = (pick: (f: Figures) => number): number => median(of.map(pick))
+  return {
+    name,
+    per_s: middle((f) => f.per_s),
+    spread: [Math.min(...of.map((f) => f.spread[0])), Math.max(...of.map((f) => f.spread[1]))],
+    cpu_us: middle((f) => f.cpu_us),
+    p50_us: middle((f) => f.p50_us),
+    p99_us: middle((f) => f.p99_us),
+  }
+}
+
 /** `a` over `b`: by rate as it was, and by what a request costs, which a busy machine distorts less. */
 export function ratio(
   all: readonly Figures[],
