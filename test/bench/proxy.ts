@@ -35,9 +35,9 @@ await inWorld(async (w) => {
   const nginx = await startNginx(w.dir, upstream.port)
   if (nginx === undefined) console.error('nginx is left out: none on PATH, and NGINX_BIN names none')
   else w.defer(() => nginx.stop())
-  const session = await w.signIn(ours)
-  const other = w.cookies('other', 'a=b')
-  const contender = (name: string, pid: number, port: number, path: string, cookiesFile = other): Contender => ({
+  // One and the same request to all.
+  const cookiesFile = await w.signIn(ours)
+  const contender = (name: string, pid: number, port: number, path: string): Contender => ({
     name,
     pids: [pid],
     job: {
@@ -56,7 +56,7 @@ await inWorld(async (w) => {
     contender(LADDER[0] ?? '', library.pid, library.port, '/orders/1'),
     contender(LADDER[1] ?? '', forwarder.pid, forwarder.port, '/orders/1'),
     contender(LADDER[2] ?? '', ours.pid, ours.port('main'), '/open/1'),
-    contender(LADDER[3] ?? '', ours.pid, ours.port('main'), '/orders/1', session),
+    contender(LADDER[3] ?? '', ours.pid, ours.port('main'), '/orders/1'),
   ]
   const figures = await compare(w.load, contenders, { rounds: ROUNDS, requests: REQUESTS, warmUp: WARM_UP })
   printTable('through a proxy, HTTP/1.1, 16 connections', figures)

@@ -52,23 +52,22 @@ await inWorld(async (w) => {
   const cookiesFile = await w.signIn(ours)
   const saysOurs = await w.rival('bare-http2', file('bff.pem'), file('bff.key'), await headersOfYes(ours, cookiesFile))
   const mutual = { ca: file('ca.pem'), cert: file('traefik.pem'), key: file('traefik.key') }
-  const other = w.cookies('other', 'a=b')
   const doors: Door[] = [
-    { name: 'no check', pids: [], cookiesFile: other },
-    { name: 'null, HTTP/1.1', address: `http://127.0.0.1:${bare.port}/`, pids: [bare.pid], cookiesFile: other },
+    { name: 'no check', pids: [], cookiesFile },
+    { name: 'null, HTTP/1.1', address: `http://127.0.0.1:${bare.port}/`, pids: [bare.pid], cookiesFile },
     {
       name: 'null, HTTP/2',
       address: `https://127.0.0.1:${bare2.port}/`,
       tls: mutual,
       pids: [bare2.pid],
-      cookiesFile: other,
+      cookiesFile,
     },
     {
       name: 'null with our headers, HTTP/2',
       address: `https://127.0.0.1:${saysOurs.port}/`,
       tls: mutual,
       pids: [saysOurs.pid],
-      cookiesFile: other,
+      cookiesFile,
     },
     {
       name: 'ours, HTTP/1.1',

@@ -58,15 +58,17 @@ try {
       job: { port, protocol: 'http1', path, headers: checkHeaders('/orders/1'), cookiesFile, connections: 16, expect },
     }
   }
-  const ours = async (name: string, s: ServiceProcess): Promise<Contender> => {
-    const client = await signIn(s.client(), '/auth/login', provider)
-    return contender(name, s.pid, s.port('main'), client.header('/'))
-  }
+  const cookieOf = async (s: ServiceProcess): Promise<string> =>
+    (await signIn(s.client(), '/auth/login', provider)).header('/')
+  const ours = async (name: string, s: ServiceProcess): Promise<Contender> =>
+    contender(name, s.pid, s.port('main'), await cookieOf(s))
+  // Whoever has no cookies of its own gets those of ours: one and the same request.
+  const cookie = await cookieOf(withRedis)
   const shopper = new Client(`http://127.0.0.1:${textbook.port}`, 'localhost:8000')
   await shopper.get('/login')
   const contenders = [
-    contender('node:http, does nothing', bare.pid, bare.port, 'a=b'),
-    await ours('ours, Redis', withRedis),
+    contender('node:http, does nothing', bare.pid, bare.port, cookie),
+    contender('ours, Redis', withRedis.pid, withRedis.port('main'), cookie),
     await ours('ours, Redis, log at info', withInfo),
     await ours('ours, SQLite', withSqlite),
     contender('Express + express-session', textbook.pid, textbook.port, shopper.header('/')),
