@@ -130,7 +130,7 @@ describe('SIGTERM', () => {
 })
 
 describe('a rolling restart under load, through a real Traefik', () => {
-  test('successor on the same port first, over HTTP/1.1: fewer than one check in a thousand is lost', async (t) => {
+  test('successor on the same port first, over HTTP/1.1: at most a stray check in thousands is lost', async (t) => {
     const { port, server } = await addresses()
     const web = await freePort()
     let now = await r.start('take-0', { ...server, drain_delay: '1s' })
@@ -147,11 +147,10 @@ describe('a rolling restart under load, through a real Traefik', () => {
       now = next
     }
     const bad = await load.stop()
-    const sum = (counts: Iterable<number>): number => [...counts].reduce((a, b) => a + b, 0)
-    // How rare a reset in the kernel's queue is, beside a plain close, is measured where a listener is shut.
+    // How rare a reset is beside a plain close is measured where a listener is shut.
     assert.ok(
-      sum(Object.values(bad)) * 1000 < sum(load.statuses.values()),
-      `${JSON.stringify(bad)} of ${JSON.stringify([...load.statuses])}`,
+      Object.values(bad).reduce((a, b) => a + b, 0) <= 2,
+      `a reset in the kernel's queue is rare: ${JSON.stringify(bad)} of ${JSON.stringify([...load.statuses])}`,
     )
     await traefik.stop()
     await now.stop()
